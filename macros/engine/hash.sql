@@ -1,0 +1,27 @@
+{#- 63 bits of the MD5 of a text, as a positive bigint: the same number on every engine and version, because
+    stored keys are compared with keys computed later. -#}
+{% macro hash63(text) %}{{ return(adapter.dispatch('hash63', 'quanyu')(text)) }}{% endmacro %}
+
+{% macro default__hash63(text) -%}
+    shiftrightunsigned(
+        cast(conv(substr(md5({{ text }}), 1, 16), 16, -10) as bigint), 1
+    )
+{%- endmacro %}
+
+{% macro duckdb__hash63(text) -%}
+    cast(md5_number_upper({{ text }}) >> 1 as bigint)
+{%- endmacro %}
+
+
+{#- Key of several columns: separated, NULL told apart from the empty string. -#}
+{% macro hash63_of(columns) -%}
+    {{ quanyu.hash63(quanyu.joined_text(columns)) }}
+{%- endmacro %}
+
+{% macro joined_text(columns) -%}
+    concat_ws(
+        '|'
+        {%- for c in columns %},
+        coalesce(cast({{ c }} as {{ dbt.type_string() }}), '~'){% endfor %}
+    )
+{%- endmacro %}

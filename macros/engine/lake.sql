@@ -1,0 +1,75 @@
+{#- The lake: what the intake has admitted, as text. -#}
+
+{% macro lake_path() -%}
+    {{- env_var('QUANYU_LAKE', env_var('QUANYU_WORKSPACE', 'var/demo') ~ '/lake') -}}
+{%- endmacro %}
+
+
+{#- Rows of one entity, of the loads after `after_load` (a number) only. Files are chosen by name, so that a
+    refresh never opens an old one; an entity that never landed reads as an empty, typed table. -#}
+{% macro lake_rows(entity, columns, after_load) %}
+    {{- return(adapter.dispatch('lake_rows', 'quanyu')(entity, columns, after_load)) -}}
+{% endmacro %}
+
+{% macro duckdb__lake_rows(entity, columns, after_load) %}
+    {%- set files = [] -%}
+    {%- if execute -%}
+        {%- set found = run_query(
+            "select file, cast(regexp_extract(file, 'load_number=([0-9]+)', 1) as bigint) as load_number"
+            ~ " from glob('" ~ quanyu.lake_path() ~ "/" ~ entity ~ "/load_number=*/data.parquet')"
+            ~ " where load_number > " ~ after_load ~ " order by load_number"
+        ) -%}
+        {%- for row in found.rows %}{% do files.append(row[0]) %}{% endfor -%}
+    {%- endif -%}
+    {%- if files -%}
+        select
+            cast(load_number as bigint) as load_number,
+            {{ quanyu.lake_columns(columns) | join(', ') }}
+        from read_parquet({{ files }}, hive_partitioning = true)
+    {%- else -%}
+        {{ quanyu.no_rows(columns) }}
+    {%- endif -%}
+{% endmacro %}
+
+{% macro lake_columns(columns) %}
+    {{- return(['_batch', '_batch_date', '_file', '_row', '_raw', '_problem'] + columns) -}}
+{% endmacro %}
+
+{% macro no_rows(columns) -%}
+    select
+        cast(null as bigint) as load_number,
+        cast(null as {{ dbt.type_string() }}) as _batch,
+        cast(null as date) as _batch_date,
+        cast(null as {{ dbt.type_string() }}) as _file,
+        cast(null as bigint) as _row,
+        cast(null as {{ dbt.type_string() }}) as _raw,
+        cast(null as {{ dbt.type_string() }}) as _problem
+        {%- for c in columns %},
+        cast(null as {{ dbt.type_string() }}) as {{ c }}{% endfor %}
+    where 1 = 0
+{%- endmacro %}
+
+
+{#- The registry of batches, one row per (entity, batch). -#}
+{% macro lake_batches() %}{{ return(adapter.dispatch('lake_batches', 'quanyu')()) }}{% endmacro %}
+
+{% macro duckdb__lake_batches() %}
+    {%- set file = quanyu.lake_path() ~ '/batches.parquet' -%}
+    {%- set found = run_query("select count(*) from glob('" ~ file ~ "')") if execute -%}
+    {%- if execute and found.rows[0][0] > 0 -%}
+        select * from read_parquet('{{ file }}')
+    {%- else -%}
+        select
+            {%- for c in ['entity', 'batch', 'status', 'files', 'content_hash', 'reasons', 'warnings',
+                          'held_reasons', 'held_content_hash', 'extra_columns', 'missing_columns'] %}
+            cast(null as {{ dbt.type_string() }}) as {{ c }},
+            {%- endfor %}
+            cast(null as date) as batch_date,
+            cast(null as bigint) as load_number,
+            cast(null as bigint) as first_load_number,
+            cast(null as bigint) as landed_rows,
+            cast(null as timestamp) as first_seen_at,
+            cast(null as timestamp) as loaded_at
+        where 1 = 0
+    {%- endif -%}
+{% endmacro %}

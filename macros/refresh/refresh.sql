@@ -1,0 +1,27 @@
+{#- The refresh: one invocation of dbt, numbered. Incremental tables stamp their rows with the refresh that wrote
+    them, so that a table knows what has changed upstream since its own last refresh, whatever was selected, skipped
+    or interrupted in between. The numbers never leave the internal layers. -#}
+
+{#- Hook: takes the next number. -#}
+{% macro start_refresh() %}
+    {%- if execute and flags.WHICH in ('build', 'run') -%}
+        {%- set ledger = api.Relation.create(database=target.database, schema='audit', identifier='refreshes') -%}
+        {%- do adapter.create_schema(ledger) -%}
+        {%- do run_query('create table if not exists ' ~ ledger ~ ' (refresh_number bigint)') -%}
+        {%- do run_query('insert into ' ~ ledger ~ ' select coalesce(max(refresh_number), 0) + 1 from ' ~ ledger) -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- Number of this refresh. -#}
+{% macro refresh_number() %}
+    {%- if not execute -%}{{ return(0) }}{%- endif -%}
+    {%- set ledger = adapter.get_relation(database=target.database, schema='audit', identifier='refreshes') -%}
+    {{ return(quanyu.scalar('select max(refresh_number) from ' ~ ledger) if ledger else 0) }}
+{% endmacro %}
+
+
+{#- First value of the first row of a query. -#}
+{% macro scalar(sql) %}
+    {%- if execute -%}{{ return(run_query(sql).rows[0][0]) }}{%- endif -%}
+{% endmacro %}

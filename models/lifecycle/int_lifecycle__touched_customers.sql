@@ -1,0 +1,67 @@
+-- Grain: one row per customer that any landed row names.
+-- Why: `_refresh` is the refresh in which something about the customer last changed (a row came, was corrected or
+--      withdrawn, or became visible because the as-of date moved); incremental models recompute those customers.
+-- Not here: what changed.
+{{ config(
+    materialized='incremental', incremental_strategy='delete+insert', unique_key='customer_key'
+) }}
+{%- set own_refresh, own_as_of = 0, none -%}
+{%- if is_incremental() -%}
+    {%- set own_refresh = quanyu.scalar('select coalesce(max(_refresh), 0) from ' ~ this) -%}
+    {%- set own_as_of = quanyu.scalar('select max_by(as_of_date, _refresh) from ' ~ this) -%}
+{%- endif %}
+
+with as_of as (
+    select as_of_date from {{ ref('as_of') }}
+),
+
+changes as (
+    {%- for entity, keys, days in [
+        ('touchpoints', ['identifier_key'], ['occurred_at']),
+        ('orders', ['identifier_key'], ['ordered_at', 'paid_at']),
+        ('refunds', ['identifier_key'], ['refunded_at']),
+        ('memberships', ['identifier_key', quanyu.member_key()], ['occurred_at']),
+    ] %}
+    {%- for key in keys %}
+    select {{ key }} as identifier_key
+    from {{ ref('base_landing__' ~ entity) }}
+    {%- if is_incremental() %}
+    where
+        _refresh > {{ own_refresh }}
+        {%- for day in days %}
+        or {{ quanyu.became_visible(day, own_as_of) }}
+        {%- endfor %}
+    {%- endif %}
+    union all
+    {%- endfor %}
+    {%- endfor %}
+    -- A refund concerns the buyer of its order.
+    select orders.identifier_key
+    from {{ ref('base_landing__refunds') }} as refunds
+    inner join {{ ref('base_landing__orders') }} as orders
+        on refunds.source_system = orders.source_system and refunds.order_id = orders.order_id
+    {%- if is_incremental() %}
+    where
+        refunds._refresh > {{ own_refresh }}
+        or {{ quanyu.became_visible('refunds.refunded_at', own_as_of) }}
+    {%- endif %}
+),
+
+customers as (
+    select
+        identifier_key,
+        customer_key
+    from {{ ref('int_identity__customer_map') }}
+),
+
+int_lifecycle__touched_customers as (
+    select distinct
+        customers.customer_key,
+        as_of.as_of_date,
+        cast({{ quanyu.refresh_number() }} as bigint) as _refresh
+    from changes
+    inner join customers on changes.identifier_key = customers.identifier_key
+    cross join as_of
+)
+
+select * from int_lifecycle__touched_customers

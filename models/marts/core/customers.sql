@@ -1,0 +1,106 @@
+-- Grain: one row per customer and brand.
+-- Why: the wide row an analyst starts from.
+-- Not here: anonymous visitors (var count_anonymous_visitors) and anonymous orders; identifiers and profiles.
+with as_of as (
+    select as_of_date from {{ ref('as_of') }}
+),
+
+identities as (
+    select distinct
+        customer_key,
+        customer_id,
+        is_anonymous_visitor
+    from {{ ref('int_identity__customer_map') }}
+    {% if not var('count_anonymous_visitors') %}
+    where not is_anonymous_visitor
+    {% endif %}
+),
+
+activity as (
+    select
+        brand_id,
+        customer_key,
+        min(activity_date) as first_activity_on,
+        max(activity_date) as last_activity_on,
+        min(case when touchpoint_count > 0 then activity_date end) as first_touchpoint_on,
+        max(case when touchpoint_count > 0 then activity_date end) as last_touchpoint_on,
+        min(case when purchase_count > 0 then activity_date end) as first_purchase_on,
+        max(case when purchase_count > 0 then activity_date end) as last_purchase_on,
+        count(*) as active_days,
+        sum(case when purchase_count > 0 then 1 else 0 end) as purchase_days,
+        sum(touchpoint_count) as touchpoint_count,
+        sum(placed_order_count) as placed_order_count,
+        sum(purchase_count) as purchase_count,
+        sum(purchase_amount) as purchase_amount,
+        sum(purchase_net_amount) as purchase_net_amount,
+        sum(refund_amount) as refund_amount,
+        sum(unlinked_refund_amount) as unlinked_refund_amount
+    from {{ ref('customer_day') }}
+    group by brand_id, customer_key
+),
+
+live_memberships as (
+    select
+        memberships.brand_id,
+        memberships.customer_key,
+        min(memberships.valid_from) as member_since,
+        max_by(
+            memberships.last_tier, concat(cast(memberships.joined_at as {{ dbt.type_string() }}), memberships.last_tier)
+        ) as member_tier
+    from {{ ref('fct_membership_spells') }} as memberships
+    where memberships.valid_to is null
+    group by memberships.brand_id, memberships.customer_key
+),
+
+rfm as (
+    select
+        brand_id,
+        customer_id,
+        rfm_code,
+        rfm_class
+    from {{ ref('rfm_customers') }}
+    where scope = 'all'
+),
+
+customers as (
+    select
+        cast(identities.customer_id as {{ dbt.type_string() }}) as customer_id,
+        cast(activity.brand_id as {{ dbt.type_string() }}) as brand_id,
+        as_of.as_of_date,
+        identities.is_anonymous_visitor,
+        activity.first_activity_on,
+        activity.last_activity_on,
+        activity.first_touchpoint_on,
+        activity.last_touchpoint_on,
+        activity.first_purchase_on,
+        activity.last_purchase_on,
+        cast({{ quanyu.days_between('activity.last_purchase_on', 'as_of.as_of_date') }} as integer)
+            as days_since_last_purchase,
+        cast(activity.active_days as integer) as active_days,
+        cast(activity.touchpoint_count as bigint) as touchpoint_count,
+        cast(activity.placed_order_count as integer) as placed_order_count,
+        cast(activity.purchase_count as integer) as purchase_count,
+        cast(activity.purchase_days as integer) as purchase_days,
+        cast(activity.purchase_amount as decimal(18, 4)) as purchase_amount,
+        cast(activity.purchase_net_amount as decimal(18, 4)) as purchase_net_amount,
+        cast(activity.refund_amount as decimal(18, 4)) as refund_amount,
+        cast(
+            activity.purchase_net_amount - activity.unlinked_refund_amount as decimal(18, 4)
+        ) as net_amount,
+        live_memberships.customer_key is not null as is_member,
+        live_memberships.member_since,
+        cast(live_memberships.member_tier as {{ dbt.type_string() }}) as member_tier,
+        cast(rfm.rfm_code as {{ dbt.type_string() }}) as rfm_code,
+        cast(rfm.rfm_class as {{ dbt.type_string() }}) as rfm_class
+    from activity
+    inner join identities on activity.customer_key = identities.customer_key
+    cross join as_of
+    left join live_memberships
+        on
+            activity.brand_id = live_memberships.brand_id
+            and activity.customer_key = live_memberships.customer_key
+    left join rfm
+        on activity.brand_id = rfm.brand_id and identities.customer_id = rfm.customer_id
+)
+
+select * from customers

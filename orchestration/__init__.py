@@ -1,0 +1,1 @@
+"""Quanyu's orchestration: what runs before, around and after `dbt build`."""

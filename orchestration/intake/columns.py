@@ -1,0 +1,51 @@
+"""Which columns of a file are which columns of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from orchestration.contract import Entity
+from orchestration.intake.landing import Unreadable
+
+
+@dataclass(frozen=True)
+class Match:
+    positions: dict[str, int]
+    """Column of the contract to its position in the file."""
+    extra: tuple[str, ...]
+    """Columns of the file that the contract does not have; they are left out."""
+    missing: tuple[str, ...]
+    """Required columns of the contract that the file does not have."""
+
+    def none_found(self, names: Sequence[str], entity: Entity) -> str:
+        return (
+            f"none of its columns {quoted(names)} belongs to {entity.name}: is the header line missing?"
+            f" known columns are {quoted(entity.column_names, 20)}"
+        )
+
+
+def match_columns(
+    names: Sequence[str], entity: Entity, *, dated: bool, check_duplicates: bool = True
+) -> Match:
+    """Match names without regard to case or surrounding blanks; a duplicated name raises Unreadable.
+
+    In a dated batch a column `dt` repeats the folder's date and is no extra column.
+    """
+    plain = [name.strip().lower() for name in names]
+    twice = sorted({name for name in plain if name and plain.count(name) > 1})
+    if twice and check_duplicates:
+        raise Unreadable(f"the column {quoted(twice)} appears more than once: keep one of them")
+    known = set(entity.column_names)
+    positions = {name: i for i, name in enumerate(plain) if name in known}
+    ignored = known | ({"dt"} if dated else set())
+    extra = tuple(name or "(unnamed)" for name in plain if name not in ignored)
+    missing = tuple(name for name in entity.required_columns if name not in positions)
+    return Match(positions, tuple(dict.fromkeys(extra)), missing)
+
+
+def quoted(names: Iterable[str], limit: int = 8) -> str:
+    """Names for a message, as `a`, `b`; long lists and long names are cut, odd bytes made printable."""
+    names = [name.encode(errors="replace").decode() for name in names]
+    shown = ", ".join(f"`{name[:60]}{'…' if len(name) > 60 else ''}`" for name in names[:limit])
+    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,0 +1,447 @@
+"""One intake run: `prepare` writes candidates for the gate, `admit` moves what it lets through into the lake."""
+
+from __future__ import annotations
+
+import copy
+import fcntl
+import os
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestration.contract import Entity
+from orchestration.intake.landing import BatchRecord, FileRecord, LandingError, Unreadable, scan
+from orchestration.intake.parquet import Layout, find_broken, literal, read_layout, select_text
+from orchestration.intake.registry import (
+    ADMITTED,
+    HELD,
+    RegistryRow,
+    files_json,
+    read_registry,
+    registry_path,
+    sync,
+    write_registry,
+)
+from orchestration.intake.text import read_text, text_schema
+
+Key = tuple[str, str]
+
+# Small files are gathered into row groups of about this size before they are written.
+GATHER_ROWS = 100_000
+GATHER_BYTES = 32 << 20
+
+
+@dataclass
+class Candidate:
+    """What one entity brings in this load; `path` is None when no batch of it could be read."""
+
+    entity: str
+    path: Path | None
+    batches: list[BatchRecord]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says about one batch; sentences name the file and what to do."""
+
+    held: bool = False
+    reasons: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+
+@dataclass
+class Prepared:
+    """An intake in progress. It holds the workspace's lock until `admit` or `close`."""
+
+    workspace: Path
+    load_number: int
+    candidates: list[Candidate]
+    notes: list[str]
+    """What was ignored in the landing folder, as sentences."""
+    registry: dict[Key, RegistryRow]
+    known: dict[Key, RegistryRow]
+    """The registry as it was read, to see whether anything is new."""
+    lock: IO[str]
+    settings: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def batches(self) -> list[BatchRecord]:
+        return [batch for candidate in self.candidates for batch in candidate.batches]
+
+    def close(self) -> None:
+        self.lock.close()
+
+    def __enter__(self) -> Prepared:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What a load changed; `load_number` is None when no rows went into the lake."""
+
+    load_number: int | None
+    admitted: list[RegistryRow]
+    held: list[RegistryRow]
+    registry: Path
+
+
+def prepare(
+    landing: Path,
+    workspace: Path,
+    contract: Mapping[str, Entity],
+    *,
+    say: Callable[[str], None] = print,
+    memory_limit: str = "4GB",
+    threads: int | None = None,
+    retry_held: bool = False,
+) -> Prepared:
+    """Convert every new or changed batch of the landing folder into candidates below `<workspace>/intake`.
+
+    A batch whose content was seen before, admitted or held, is left alone; `retry_held` takes up the held ones again.
+    Raises LandingError when the landing folder cannot be used or another intake is at work.
+    """
+    landing, workspace = Path(os.path.abspath(landing)), Path(os.path.abspath(workspace))
+    scanned, notes = scan(landing, contract)
+    lock = _lock(workspace)
+    try:
+        known = read_registry(workspace)
+        registry = copy.deepcopy(known)
+        load_number = 1 + max((row.load_number or 0 for row in known.values()), default=0)
+        _clean(workspace, load_number)
+        changed: dict[str, list[BatchRecord]] = defaultdict(list)
+        for batch in scanned:
+            if _is_changed(batch, registry.get(batch.key), retry_held):
+                changed[batch.entity].append(batch)
+        for note in notes:
+            say(note)
+        settings = {
+            "memory_limit": memory_limit,
+            "temp_directory": str(workspace / "intake" / "tmp"),
+        }
+        if threads:
+            settings["threads"] = threads
+        candidates = []
+        for name, batches in changed.items():
+            folder = workspace / "intake" / name / f"load_number={load_number}"
+            candidates.append(_convert(contract[name], batches, landing, folder, settings))
+            rows, unreadable = (
+                sum(batch.rows for batch in batches),
+                sum(bool(batch.unreadable) for batch in batches),
+            )
+            doubt = f", {unreadable} of them unreadable" if unreadable else ""
+            say(f"{name}: {len(batches):,} new or changed batches{doubt}, {rows:,} rows")
+    except BaseException:
+        lock.close()
+        raise
+    return Prepared(workspace, load_number, candidates, notes, registry, known, lock, settings)
+
+
+def admit(prepared: Prepared, verdicts: Mapping[Key, Verdict], workspace: Path) -> Admission:
+    """Move the candidates into the lake without the held batches, then replace the registry: the commit.
+
+    Every readable batch needs a verdict; one that is unreadable is held whatever the verdict. Releases the lock.
+    """
+    workspace = Path(os.path.abspath(workspace))
+    if prepared.lock.closed or prepared.workspace != workspace:
+        raise ValueError(
+            "this intake is closed, or was prepared for another workspace: call prepare again"
+        )
+    now = datetime.now(UTC).replace(tzinfo=None)
+    admitted, held = [], []
+    with prepared:
+        for candidate in prepared.candidates:
+            passed, stopped = [], []
+            for batch in candidate.batches:
+                if not batch.unreadable and batch.key not in verdicts:
+                    raise ValueError(
+                        f"no verdict on {batch.entity} {batch.batch}: the gate must judge every batch"
+                    )
+                verdict = verdicts.get(batch.key, Verdict())
+                (stopped if batch.unreadable or verdict.held else passed).append((batch, verdict))
+            target = (
+                workspace
+                / "lake"
+                / candidate.entity
+                / f"load_number={prepared.load_number}"
+                / "data.parquet"
+            )
+            if passed:
+                _move(candidate, [batch.batch for batch, _ in stopped], target, prepared.settings)
+            for batch, verdict in passed:
+                row = _admitted(batch, verdict, prepared, now)
+                prepared.registry[batch.key] = row
+                admitted.append(row)
+            for batch, verdict in stopped:
+                row = _held(batch, verdict, prepared, now)
+                prepared.registry[batch.key] = row
+                held.append(row)
+        path = registry_path(workspace)
+        if prepared.registry != prepared.known or not path.exists():
+            write_registry(workspace, prepared.registry.values())
+        shutil.rmtree(workspace / "intake", ignore_errors=True)
+    return Admission(prepared.load_number if admitted else None, admitted, held, path)
+
+
+def _lock(workspace: Path) -> IO[str]:
+    workspace.mkdir(parents=True, exist_ok=True)
+    lock = (workspace / "intake.lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        owner = lock.read().strip() or "unknown"
+        lock.close()
+        raise LandingError(
+            f"another intake (process {owner}) is at work in {workspace}: wait until it ends, or use another workspace"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return lock
+
+
+def _clean(workspace: Path, load_number: int) -> None:
+    """Remove what a crashed intake left: candidates, and loads in the lake that the registry does not know."""
+    shutil.rmtree(workspace / "intake", ignore_errors=True)
+    for folder in (workspace / "lake").glob("*/load_number=*"):
+        number = re.fullmatch(r"load_number=(\d+)", folder.name)
+        if number and int(number[1]) >= load_number:
+            shutil.rmtree(folder)
+
+
+def _is_changed(batch: BatchRecord, row: RegistryRow | None, retry_held: bool) -> bool:
+    """Whether the batch must be read; when only its times are new, they are noted in `row`."""
+    retry = retry_held and row is not None and row.is_held
+    if row is not None and not retry and row.looks_like(batch.files):
+        return False
+    batch.fingerprint()
+    content = batch.content_hash
+    if row is None or retry or content is None:
+        return True
+    if content == row.last_hash:
+        row.touch(batch.files)
+        return False
+    if row.held_files is not None and content == row.content_hash:
+        # The held delivery was taken back: what lies there is the admitted version again.
+        row.clear_held()
+        row.touch(batch.files)
+        return False
+    return True
+
+
+def _connect(settings: dict[str, object]) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config=settings)
+    connection.execute("set TimeZone = 'UTC'")
+    return connection
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
+    connection.execute(
+        f"copy ({query}) to {literal(target.as_posix())} (format parquet, compression snappy)"
+    )
+
+
+def _without(source: Path, batches: Iterable[str]) -> str:
+    listed = ", ".join(literal(batch) for batch in batches)
+    where = f" where _batch not in ({listed})" if listed else ""
+    return f"select * from read_parquet({literal(source.as_posix())}, hive_partitioning = false){where}"
+
+
+def _convert(
+    entity: Entity,
+    batches: list[BatchRecord],
+    landing: Path,
+    folder: Path,
+    settings: dict[str, object],
+) -> Candidate:
+    """Write one Parquet file with the rows of all batches that can be read whole."""
+    folder.mkdir(parents=True)
+    text, target = folder / "text.tmp.parquet", folder / "data.parquet"
+    layouts: dict[Layout, list[tuple[BatchRecord, FileRecord]]] = defaultdict(list)
+    landed_text: list[tuple[BatchRecord, FileRecord]] = []
+    readable = [batch for batch in batches if not batch.unreadable]
+    for batch, file in ((batch, file) for batch in readable for file in batch.files):
+        if file.format != "parquet":
+            landed_text.append((batch, file))
+            continue
+        try:
+            layouts[read_layout(file, entity, dated=batch.batch_date is not None)].append(
+                (batch, file)
+            )
+        except Unreadable as problem:
+            batch.refuse(file.path, problem)
+    if landed_text:
+        _write_text(entity, landed_text, text)
+    with _connect(settings) as connection:
+        _copy_all(
+            connection, entity, landing, text if landed_text else None, layouts, batches, target
+        )
+        before = [batch.batch for batch in batches if batch.unreadable]
+        for batch in batches:
+            if not batch.transient:
+                batch.check_unchanged()
+        bad = [batch.batch for batch in batches if batch.unreadable]
+        if target.exists() and bad != before:
+            target.rename(text)
+            _copy(connection, _without(text, bad), target)
+    text.unlink(missing_ok=True)
+    if all(batch.unreadable for batch in batches):
+        shutil.rmtree(folder)
+        return Candidate(entity.name, None, batches)
+    written, expected = pq.read_metadata(target).num_rows, sum(batch.rows for batch in batches)
+    if written != expected:
+        raise LandingError(
+            f"{entity.name}: {expected:,} rows were read but {written:,} written to {target}: the landing folder was"
+            " changed meanwhile; run the intake again"
+        )
+    return Candidate(entity.name, target, batches)
+
+
+def _copy_all(
+    connection: duckdb.DuckDBPyConnection,
+    entity: Entity,
+    landing: Path,
+    text: Path | None,
+    layouts: Mapping[Layout, list[tuple[BatchRecord, FileRecord]]],
+    batches: list[BatchRecord],
+    target: Path,
+) -> None:
+    """Join the converted text and the landed Parquet in one file; a damaged file costs its batch, not the load."""
+    while True:
+        bad = [batch.batch for batch in batches if batch.unreadable]
+        groups = [[(b, f) for b, f in group if not b.unreadable] for group in layouts.values()]
+        groups = [group for group in groups if group]
+        if len(bad) == len(batches):
+            return
+        if text and not bad and not groups:
+            text.rename(target)
+            return
+        try:
+            queries = [_without(text, bad)] if text else []
+            queries += [
+                select_text(connection, entity, landing, [file for _, file in group])
+                for group in groups
+            ]
+            _copy(connection, " union all ".join(queries), target)
+            return
+        except duckdb.Error as error:
+            owners = {file.path: (batch, file) for group in groups for batch, file in group}
+            damaged = find_broken(
+                connection, entity, landing, [file for _, file in owners.values()]
+            )
+            if not damaged:
+                reason = str(error).strip().splitlines()[0]
+                raise LandingError(
+                    f"{entity.name}: the landed files are sound but could not be converted ({reason}):"
+                    " free memory or disk space, or lower the number of threads"
+                ) from error
+            for path, problem in damaged.items():
+                owners[path][0].refuse(path, problem)
+
+
+def _write_text(
+    entity: Entity, files: Sequence[tuple[BatchRecord, FileRecord]], target: Path
+) -> None:
+    """Write the rows of CSV and JSON files; a file that turns out unreadable on the way marks its batch."""
+    technical = [("_batch", pa.string()), ("_batch_date", pa.date32()), ("_file", pa.string())]
+    schema = pa.schema([*technical, *text_schema(entity)])
+    gathered: list[pa.Table] = []
+    rows = size = 0
+    with pq.ParquetWriter(target, schema, compression="snappy") as writer:
+        for batch, file in files:
+            if batch.unreadable:
+                continue
+            try:
+                for table in read_text(file, entity, dated=batch.batch_date is not None):
+                    count = table.num_rows
+                    origin = [
+                        (batch.batch, pa.string()),
+                        (batch.batch_date, pa.date32()),
+                        (file.path, pa.string()),
+                    ]
+                    columns = [pa.repeat(pa.scalar(value, kind), count) for value, kind in origin]
+                    gathered.append(pa.table([*columns, *table.columns], schema=schema))
+                    rows, size = rows + count, size + table.nbytes
+                    if rows >= GATHER_ROWS or size >= GATHER_BYTES:
+                        writer.write_table(pa.concat_tables(gathered))
+                        gathered, rows, size = [], 0, 0
+            except Unreadable as problem:
+                batch.refuse(file.path, problem)
+        if gathered:
+            writer.write_table(pa.concat_tables(gathered))
+
+
+def _move(
+    candidate: Candidate, held: Sequence[str], target: Path, settings: dict[str, object]
+) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    present = [b.batch for b in candidate.batches if b.batch in held and not b.unreadable]
+    if present:
+        with _connect(settings) as connection:
+            _copy(connection, _without(candidate.path, present), target)
+    else:
+        os.replace(candidate.path, target)
+    for path in (target, target.parent, target.parent.parent):
+        sync(path)
+
+
+def _admitted(
+    batch: BatchRecord, verdict: Verdict, prepared: Prepared, now: datetime
+) -> RegistryRow:
+    before = prepared.known.get(batch.key)
+    first = before.first_load_number if before else None
+    return RegistryRow(
+        entity=batch.entity,
+        batch=batch.batch,
+        batch_date=batch.batch_date,
+        status=ADMITTED,
+        load_number=prepared.load_number,
+        first_load_number=first or prepared.load_number,
+        landed_rows=batch.rows,
+        files=files_json(batch.files),
+        content_hash=batch.content_hash,
+        warnings=_text(verdict.warnings),
+        extra_columns=_text(batch.extra_columns, ", "),
+        missing_columns=_text(batch.missing_columns, ", "),
+        first_seen_at=before.first_seen_at if before else now,
+        loaded_at=now,
+    )
+
+
+def _held(batch: BatchRecord, verdict: Verdict, prepared: Prepared, now: datetime) -> RegistryRow:
+    before = prepared.registry.get(batch.key)
+    files, content = files_json(batch.files), batch.content_hash
+    reasons = _text(verdict.reasons or batch.unreadable)
+    if before is not None and before.status == ADMITTED:
+        row = copy.copy(before)
+        row.held_files, row.held_content_hash, row.held_reasons = files, content, reasons
+        return row
+    return RegistryRow(
+        entity=batch.entity,
+        batch=batch.batch,
+        batch_date=batch.batch_date,
+        status=HELD,
+        files=files,
+        content_hash=content,
+        reasons=reasons,
+        warnings=_text(verdict.warnings),
+        extra_columns=_text(batch.extra_columns, ", "),
+        missing_columns=_text(batch.missing_columns, ", "),
+        first_seen_at=before.first_seen_at if before else now,
+    )
+
+
+def _text(values: Iterable[str], separator: str = "\n") -> str | None:
+    return separator.join(values) or None

@@ -1,0 +1,420 @@
+"""CSV and JSON lines to Arrow tables of text, a block at a time.
+
+Every record becomes a row: one that cannot be split into columns carries its raw text and a problem instead of
+values. Three CSV readers give the same rows: Arrow's for a block without quotes, the csv module in one go for a block
+without errors, and record by record for the rest; `test_intake_text.py` compares them on random files.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from orchestration.contract import Entity
+from orchestration.intake.columns import Match, match_columns, quoted
+from orchestration.intake.landing import FileRecord, Unreadable, not_readable
+
+BLOCK_BYTES = 8 << 20
+# A record longer than this is taken for an unclosed quote or a file without line ends.
+RECORD_BYTES = 16 << 20
+RAW_CHARACTERS = 4_000
+NOT_UTF8 = "not valid UTF-8 (GBK?): save the file as UTF-8"
+_BOM = b"\xef\xbb\xbf"
+# csv refuses fields over 128 KB unless told otherwise; staging guards the length.
+csv.field_size_limit(2**31 - 1)
+
+
+def read_text(
+    file: FileRecord, entity: Entity, *, dated: bool, fast: bool = True
+) -> Iterator[pa.Table]:
+    """Tables of `_row`, `_raw`, `_problem` and the contract's columns; fills in the file's counts.
+
+    `dated`: the file lies in a `dt=` folder, whose own `dt` column is no extra column. `fast=False` leaves out the
+    fast CSV readers. Raises Unreadable, possibly after some tables: then none of them counts.
+    """
+    reader = (
+        _CsvReader(entity, file, dated, fast)
+        if file.format == "csv"
+        else _JsonReader(entity, file, dated)
+    )
+    try:
+        opener = gzip.open if file.source.name.lower().endswith(".gz") else open
+        with opener(file.source, "rb") as stream:
+            yield from reader.tables(_blocks(stream))
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise Unreadable(f"the gzip file is damaged or cut off ({error}): land it again") from error
+    except OSError as error:
+        raise not_readable(error) from error
+    file.rows, file.problem_rows = reader.rows, reader.problems
+
+
+def text_schema(entity: Entity) -> pa.Schema:
+    technical = [("_row", pa.int64()), ("_raw", pa.string()), ("_problem", pa.string())]
+    return pa.schema([*technical, *((name, pa.string()) for name in entity.column_names)])
+
+
+def _blocks(stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+    """(block, is last): blocks end at a line end; the byte-order mark of UTF-8 is removed."""
+    carry = stream.read(len(_BOM))
+    if carry[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise Unreadable("the file looks like UTF-16: save it as UTF-8")
+    carry = b"" if carry == _BOM else carry
+    while chunk := stream.read(BLOCK_BYTES):
+        cut = chunk.rfind(b"\n") + 1
+        if not cut and len(carry) + len(chunk) > RECORD_BYTES:
+            cut = len(chunk)
+        if cut:
+            yield carry + chunk[:cut], False
+            carry = chunk[cut:]
+        else:
+            carry += chunk
+    yield carry, True
+
+
+def _decode(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode(errors="surrogateescape")
+
+
+def _is_utf8(text: str) -> bool:
+    """False for text that came from bytes which are not UTF-8 (or from a JSON escape of half a character)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _raw(text: str) -> str:
+    """What is kept of a record that could not be split: printable, and not without end."""
+    text = text.rstrip("\r\n").encode(errors="surrogateescape").decode(errors="replace")
+    if len(text) > RAW_CHARACTERS:
+        text = f"{text[:RAW_CHARACTERS]}… [cut after {RAW_CHARACTERS} of {len(text)} characters]"
+    return text.replace("\0", "\ufffd")
+
+
+class _Chunk:
+    """Rows of one table in the making; problem rows keep their place among the others."""
+
+    def __init__(self, width: int):
+        self.blank = (None,) * width
+        self.records: list[Sequence[str | None]] = []
+        self.numbers: list[int] = []
+        self.raws: dict[int, str] = {}
+        self.problems: dict[int, str] = {}
+
+    def add(self, number: int, record: Sequence[str | None]) -> None:
+        self.numbers.append(number)
+        self.records.append(record)
+
+    def add_problem(self, number: int, raw: str, problem: str) -> None:
+        self.raws[len(self.records)], self.problems[len(self.records)] = _raw(raw), problem
+        self.add(number, self.blank)
+
+    def table(self, entity: Entity, positions: dict[str, int]) -> pa.Table:
+        columns = list(zip(*self.records, strict=True))
+        count = len(self.records)
+        arrays = [pa.array(self.numbers, pa.int64())]
+        for sparse in (self.raws, self.problems):
+            full = [sparse.get(i) for i in range(count)] if sparse else None
+            arrays.append(pa.array(full, pa.string()) if full else pa.nulls(count, pa.string()))
+        for name in entity.column_names:
+            found = count and name in positions
+            arrays.append(
+                pa.array(columns[positions[name]], pa.string())
+                if found
+                else pa.nulls(count, pa.string())
+            )
+        return pa.table(arrays, schema=text_schema(entity))
+
+
+class _CsvReader:
+    def __init__(self, entity: Entity, file: FileRecord, dated: bool, fast: bool):
+        self.entity, self.file, self.dated, self.fast = entity, file, dated, fast
+        self.rows = self.problems = 0
+
+    def tables(self, blocks: Iterator[tuple[bytes, bool]]) -> Iterator[pa.Table]:
+        header, rest = None, b""
+        for block, last in blocks:
+            data = rest + block
+            if header is None:
+                header, data = self._header(data)
+                match = self._match(header)
+                self.file.extra_columns, self.file.missing_columns = match.extra, match.missing
+            table, rest = self._table(data, header, match.positions, last)
+            if table is not None and table.num_rows:
+                self.rows += table.num_rows
+                self.problems += table.num_rows - table["_problem"].null_count
+                yield table
+
+    def _header(self, data: bytes) -> tuple[list[str], bytes]:
+        if b"\0" in data.partition(b"\n")[0]:
+            raise Unreadable(
+                "the file holds NUL characters at its start: it is UTF-16 or no text; save it as UTF-8"
+            )
+        feed = _Lines(_decode(data))
+        reader = csv.reader(feed, strict=True)
+        header: list[str] = []
+        try:
+            while not header and not feed.done:
+                header = next(reader)
+        except csv.Error as error:
+            raise Unreadable(
+                f"the header cannot be split into columns ({error}): repair the first line"
+            ) from error
+        if not header:
+            raise Unreadable("the file has no header: its first line must name the columns")
+        return header, feed.rest(feed.at)
+
+    def _match(self, header: list[str]) -> Match:
+        match = match_columns(header, self.entity, dated=self.dated)
+        if match.positions:
+            return match
+        for name, sign in (("`;`", ";"), ("a tab", "\t"), ("`|`", "|")):
+            if (
+                len(header) == 1
+                and match_columns(header[0].split(sign), self.entity, dated=False).positions
+            ):
+                line = quoted([header[0].replace("\t", "⇥")])
+                raise Unreadable(
+                    f"the header has one column {line}: the delimiter looks like {name}, use a comma"
+                )
+        if not _is_utf8("".join(header)):
+            raise Unreadable(
+                "the header is not valid UTF-8 and looks like GBK: save the file as UTF-8"
+            )
+        raise Unreadable(match.none_found(header, self.entity))
+
+    def _table(
+        self, data: bytes, header: list[str], positions: dict[str, int], last: bool
+    ) -> tuple[pa.Table | None, bytes]:
+        if self.fast:
+            table = self._arrow(data, header, positions) if b'"' not in data else None
+            if table is None:
+                table = self._at_once(data, header, positions)
+            if table is not None:
+                return table, b""
+        return self._by_record(data, header, positions, last)
+
+    def _arrow(self, data: bytes, header: list[str], positions: dict[str, int]) -> pa.Table | None:
+        """A block without quotes: every line is a record. None when it is not that simple after all."""
+        if not data.strip(b"\r\n"):
+            return text_schema(self.entity).empty_table()
+        lone_return = data.count(b"\r") != data.count(b"\r\n")
+        if lone_return or b"\0" in data or data.startswith(_BOM):
+            return None
+        numbered = [str(i) for i in range(len(header))]
+        try:
+            found = pacsv.read_csv(
+                pa.py_buffer(data),
+                pacsv.ReadOptions(column_names=numbered, block_size=1 << 20),
+                pacsv.ParseOptions(quote_char=False, escape_char=False),
+                pacsv.ConvertOptions(
+                    column_types=dict.fromkeys(numbered, pa.string()),
+                    include_columns=[str(position) for position in positions.values()],
+                    null_values=[""],
+                    strings_can_be_null=True,
+                ),
+            )
+        except pa.ArrowInvalid:  # ragged, not UTF-8, or a record longer than Arrow's block
+            return None
+        count = found.num_rows
+        nulls = pa.nulls(count, pa.string())
+        numbers = pa.array(range(self.rows + 1, self.rows + count + 1), pa.int64())
+        values = [
+            found[str(positions[n])] if n in positions else nulls for n in self.entity.column_names
+        ]
+        return pa.table([numbers, nulls, nulls, *values], schema=text_schema(self.entity))
+
+    def _at_once(
+        self, data: bytes, header: list[str], positions: dict[str, int]
+    ) -> pa.Table | None:
+        """A block in which every record is whole and in order. None when one is not."""
+        try:
+            records = [
+                r for r in csv.reader(io.StringIO(data.decode(), newline=""), strict=True) if r
+            ]
+        except (UnicodeDecodeError, csv.Error):
+            return None
+        width = len(header)
+        if b"\0" in data or any(len(record) != width for record in records):
+            return None
+        numbers = range(self.rows + 1, self.rows + len(records) + 1)
+        return self._values(records, numbers, positions)
+
+    def _values(
+        self, records: list[list[str]], numbers: range, positions: dict[str, int]
+    ) -> pa.Table:
+        chunk = _Chunk(0)
+        chunk.numbers = list(numbers)
+        # The csv module cannot tell `a,,b` from `a,"",b`: both are a missing value.
+        wanted = list(positions.values())
+        chunk.records = [[record[i] or None for i in wanted] for record in records]
+        return chunk.table(self.entity, {name: i for i, name in enumerate(positions)})
+
+    def _by_record(
+        self, data: bytes, header: list[str], positions: dict[str, int], last: bool
+    ) -> tuple[pa.Table, bytes]:
+        """Record by record; also returns the bytes of a record that goes on in the next block.
+
+        A record that breaks the rules of quoting costs its first line only: reading starts again at the next line, so
+        that one unclosed quote does not swallow the rest of the file.
+        """
+        feed = _Lines(_decode(data))
+        reader = csv.reader(feed, strict=True)
+        chunk = _Chunk(len(positions))
+        wanted, width, rest = list(positions.values()), len(header), b""
+        while not feed.done:
+            start, number = feed.at, self.rows + len(chunk.records) + 1
+            try:
+                record = next(reader)
+            except csv.Error as error:
+                if "unexpected end" in str(error) and not last:
+                    rest = feed.rest(start)
+                    if len(rest) < RECORD_BYTES:
+                        break
+                    rest = b""
+                feed.at = start + 1
+                problem = f"the quotes do not match ({error}): put quotes round the whole field and double those inside"
+                chunk.add_problem(number, feed.lines[start], problem)
+                continue
+            raw = "".join(feed.lines[start : feed.at])
+            if not record:
+                continue
+            if not _is_utf8(raw):
+                chunk.add_problem(number, raw, NOT_UTF8)
+            elif "\0" in raw:
+                chunk.add_problem(
+                    number, raw, "holds a NUL character: the file is damaged; export it again"
+                )
+            elif len(record) != width:
+                problem = f"{len(record)} fields where the header has {width}: quote fields that hold a comma"
+                chunk.add_problem(number, raw, problem)
+            else:
+                chunk.add(number, [record[i] or None for i in wanted])
+        return chunk.table(self.entity, {name: i for i, name in enumerate(positions)}), rest
+
+
+class _Lines:
+    """Lines for csv.reader that can be put back; ends at LF, CRLF or CR as the csv module wants them."""
+
+    def __init__(self, text: str):
+        self.lines = list(io.StringIO(text, newline=""))
+        self.at = 0
+
+    @property
+    def done(self) -> bool:
+        return self.at >= len(self.lines)
+
+    def rest(self, start: int) -> bytes:
+        return "".join(self.lines[start:]).encode(errors="surrogateescape")
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self.done:
+            raise StopIteration
+        self.at += 1
+        return self.lines[self.at - 1]
+
+
+class _JsonReader:
+    def __init__(self, entity: Entity, file: FileRecord, dated: bool):
+        self.entity, self.file, self.dated = entity, file, dated
+        self.rows = self.problems = 0
+        self.keys: dict[str, str | None] = {}
+
+    def tables(self, blocks: Iterator[tuple[bytes, bool]]) -> Iterator[pa.Table]:
+        positions = {name: i for i, name in enumerate(self.entity.column_names)}
+        lines_before = 0
+        for block, _ in blocks:
+            chunk = _Chunk(len(positions))
+            lines = block.removesuffix(b"\n").split(b"\n") if block else []
+            for number, line in enumerate(lines, lines_before + 1):
+                if line.strip():
+                    self._add(chunk, number, _decode(line))
+            lines_before += len(lines)
+            if chunk.records:
+                self.rows += len(chunk.records)
+                self.problems += len(chunk.problems)
+                yield chunk.table(self.entity, positions)
+        if self.rows > self.problems:
+            match = match_columns(
+                list(self.keys), self.entity, dated=self.dated, check_duplicates=False
+            )
+            self.file.extra_columns, self.file.missing_columns = match.extra, match.missing
+            if not match.positions:
+                raise Unreadable(match.none_found(list(self.keys), self.entity))
+
+    def _add(self, chunk: _Chunk, number: int, line: str) -> None:
+        first = not self.rows and not chunk.records
+        if first and line.lstrip().startswith("["):
+            raise Unreadable("the file is one JSON array: write one object per line instead")
+        if first and line.strip() == "{":
+            raise Unreadable(
+                "the file is JSON spread over several lines: write one object per line instead"
+            )
+        if not _is_utf8(line):
+            chunk.add_problem(number, line, NOT_UTF8)
+            return
+        try:
+            chunk.add(number, self._record(line))
+        except RecursionError:
+            chunk.add_problem(number, line, "nested too deeply: write one flat object per line")
+        except ValueError as error:
+            chunk.add_problem(
+                number, line, f"not a JSON object ({error}): write one object per line"
+            )
+
+    def _record(self, line: str) -> list[str | None]:
+        # Literals stay text: an id of 19 digits or an amount of 0.10 never passes through a float.
+        document = json.loads(
+            line,
+            parse_int=str,
+            parse_float=str,
+            parse_constant=str,
+            object_pairs_hook=_without_duplicates,
+        )
+        if not isinstance(document, dict):
+            raise ValueError(f"it is a {type(document).__name__}")
+        values: dict[str, str | None] = dict.fromkeys(self.entity.column_names)
+        taken = set()
+        for key, value in document.items():
+            if key not in self.keys:
+                name = key.strip().lower()
+                self.keys[key] = name if name in values else None
+            name = self.keys[key]
+            if name is None:
+                continue
+            if name in taken:
+                raise ValueError(f"duplicate key {quoted([name])}")
+            taken.add(name)
+            if isinstance(value, bool):
+                value = "true" if value else "false"
+            elif isinstance(value, dict | list):
+                value = json.dumps(json.loads(line)[key], ensure_ascii=False)
+            if value is not None and "\\u" in line and not _is_utf8(value):
+                raise ValueError(f"half a character in {quoted([name])}")
+            values[name] = value
+        return list(values.values())
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(
+            f"duplicate key {quoted(sorted({key for key in keys if keys.count(key) > 1}))}"
+        )
+    return document

@@ -1,0 +1,145 @@
+"""dbt, called in this process: what the gate needs compiled, and the build."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+
+
+class BuildError(RuntimeError):
+    """dbt did not finish; the message says which models or tests failed and where the log lies."""
+
+
+@dataclass
+class Build:
+    """What a build did: nodes by status, and the failures as sentences."""
+
+    models: int = 0
+    seeds: int = 0
+    tests: int = 0
+    failures: list[str] = field(default_factory=list)
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class Dbt:
+    """dbt on one workspace. The environment it reads is set here and nowhere else."""
+
+    workspace: Path
+    database: Path
+    lake: Path
+    as_of_date: str | None = None
+    memory_limit: str = "4GB"
+
+    @property
+    def log(self) -> Path:
+        return self.workspace / "logs" / "dbt.log"
+
+    def compile_profiles(self, entities: Iterable[str]) -> dict[str, str]:
+        """SQL of the gate's profile for each entity (analyses/gate_profile__<entity>.sql)."""
+        names = {f"gate_profile__{entity}": entity for entity in entities}
+        result = self._invoke(["compile", "--quiet", "--select", *names])
+        return {names[r.node.name]: r.node.compiled_code for r in result.result}
+
+    def build(self, say: Callable[[str], None], *, full_refresh: bool = False) -> Build:
+        """`dbt build`: every seed, model and test. Raises BuildError when a model or an error-severity test fails."""
+        progress = _Progress(say)
+        arguments = ["build", "--quiet"] + (["--full-refresh"] if full_refresh else [])
+        result = self._invoke(arguments, callback=progress, check=False)
+        build = Build()
+        for node in result.result or []:
+            kind = node.node.resource_type
+            status = str(node.status)
+            if status in ("error", "fail"):
+                build.failures.append(f"{node.node.name}: {_first_lines(node.message)}")
+            elif status == "skipped":
+                build.skipped += 1
+            elif kind == "model":
+                build.models += 1
+            elif kind == "seed":
+                build.seeds += 1
+            else:
+                build.tests += 1
+        if result.exception and not build.failures:
+            build.failures.append(_first_lines(str(result.exception)))
+        if build.failures or not result.success:
+            listed = "\n  ".join(build.failures) or "dbt gave no reason"
+            raise BuildError(
+                f"the build failed; {build.skipped} nodes that depend on these were skipped:\n  {listed}\n"
+                f"The whole log is {self.log}. Published tables of earlier builds are untouched."
+            )
+        return build
+
+    def _invoke(
+        self, arguments: list[str], callback: Callable | None = None, *, check: bool = True
+    ):
+        # dbt takes 3 s to import; a run that finds nothing to do but an error should not pay for it.
+        from dbt.cli.main import dbtRunner
+
+        self.database.parent.mkdir(parents=True, exist_ok=True)
+        with _environment(self._variables()):
+            result = dbtRunner(callbacks=[callback] if callback else []).invoke(
+                [
+                    *arguments,
+                    *("--project-dir", str(PROJECT)),
+                    *("--profiles-dir", str(PROJECT / "profiles")),
+                    *("--log-path", str(self.log.parent)),
+                ]
+            )
+        if check and not result.success:
+            raise BuildError(
+                f"dbt {arguments[0]} failed: {_first_lines(str(result.exception))}; see {self.log}"
+            )
+        return result
+
+    def _variables(self) -> dict[str, str]:
+        variables = {
+            "QUANYU_WORKSPACE": str(self.workspace),
+            "QUANYU_DATABASE": str(self.database),
+            "QUANYU_LAKE": str(self.lake),
+            "QUANYU_MEMORY": self.memory_limit,
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        }
+        if self.as_of_date:
+            variables["QUANYU_AS_OF_DATE"] = self.as_of_date
+        return variables
+
+
+class _Progress:
+    """Says one line per model as it ends, with its place among all nodes; tests and seeds are only counted."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+
+    def __call__(self, event) -> None:
+        if event.info.name == "LogModelResult":
+            data = event.data
+            self.say(f"[{data.index:>3}/{data.total}] {data.node_info.node_relation.schema}."
+                     f"{data.node_info.node_name}  {data.execution_time:.1f} s")
+
+
+class _environment:
+    """Environment variables for the time of a `with` block."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+
+    def __enter__(self) -> None:
+        self.before = {name: os.environ.get(name) for name in self.variables}
+        os.environ.update(self.variables)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self.before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _first_lines(text: str | None, count: int = 3) -> str:
+    lines = [line.strip() for line in (text or "no message").splitlines() if line.strip()]
+    return " ".join(lines[:count])
