@@ -14,8 +14,6 @@
     `_refresh` is the refresh that last changed the fate of the row. -#}
 {% macro fated_rows(entity_name) %}
 {%- do source('landing', entity_name) -%}
-{%- do ref('identifier_types') -%}
-{%- do ref('event_types') -%}
 {%- set batches = ref('batches') -%}
 {%- set entity = quanyu.landing_entity(entity_name) -%}
 {%- set names = entity.columns | map(attribute='name') | list -%}

@@ -4,6 +4,8 @@
 {#- CTEs `cleaned` and `typed` over a CTE `landed`. `typed` holds for every contract column <c> its text `text_<c>`
     and its typed, normalised value <c>; for every identifier_value <p>_value its key <p>_key. -#}
 {% macro typed_ctes(entity) -%}
+{#- Said outright, because the vocabularies of an entity are known only when dbt executes. -#}
+{%- do [ref('identifier_types'), ref('event_types')] -%}
 {%- set identifiers = entity.columns | selectattr('kind', 'equalto', 'identifier_value') | list -%}
 cleaned as {{ quanyu.inline_cte() }} (
     select
