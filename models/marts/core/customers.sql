@@ -106,3 +106,4 @@ customers as (
 )
 
 select * from customers
+order by customer_id, brand_id
