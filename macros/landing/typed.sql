@@ -230,6 +230,7 @@ select
     count(*) as {{ adapter.quote('rows') }},
     sum(case when {{ quanyu.reasons(checks) }} is not null then 1 else 0 end) as quarantined_rows,
     count(distinct case when _problem is null then _key end) as distinct_keys,
+    min(_problem) as row__unsplittable_example,
     {%- for bound in ('min', 'max') %}
     {{ bound }}({{ 'cast(' ~ dated[0] ~ ' as date)' if dated else 'cast(null as date)' }})
         as {{ 'first_day' if bound == 'min' else 'last_day' }},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ class Match:
 
     def none_found(self, names: Sequence[str], entity: Entity) -> str:
         return (
-            f"none of its columns {quoted(names)} belongs to {entity.name}:"
+            f"none of its columns {quoted(map(visible, names))} belongs to {entity.name}:"
             f" is the header line missing? known columns are {quoted(entity.column_names, 20)}"
         )
 
@@ -43,6 +44,11 @@ def match_columns(
     extra = tuple(name or "(unnamed)" for name in plain if name not in ignored)
     missing = tuple(name for name in entity.required_columns if name not in positions)
     return Match(positions, tuple(dict.fromkeys(extra)), missing)
+
+
+def visible(name: str) -> str:
+    """The name if it looks like the name of a column: without a header line it is a person's value."""
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ ;|\t,.-]*", name.strip()) else "…"
 
 
 def quoted(names: Iterable[str], limit: int = 8) -> str:

@@ -19,7 +19,9 @@ def real_landing(name: str) -> Path:
     """Folder of a real landing; skips the test where the files are not."""
     folder = SHARED / "landing" / name
     if not folder.is_dir():
-        pytest.skip(f"{folder} is absent: set QUANYU_SHARED to the folder that holds landing/{name}")
+        pytest.skip(
+            f"{folder} is absent: set QUANYU_SHARED to the folder that holds landing/{name}"
+        )
     return folder
 
 

@@ -97,7 +97,9 @@ def test_the_past_can_be_rebuilt_by_choosing_its_day(world, tmp_path):
     copy_batches(whole, part, None, "2026-05-15")
     land(whole, tmp_path / "w1", as_of_date="2026-05-15")
     land(part, tmp_path / "w2", as_of_date="2026-05-15")
-    columns = "customer_id, brand_id, touchpoint_count, active_days, first_activity_on, last_activity_on"
+    columns = (
+        "customer_id, brand_id, touchpoint_count, active_days, first_activity_on, last_activity_on"
+    )
     question = f"select {columns} from marts.customers order by all"
     assert ask(tmp_path / "w1", question) == ask(tmp_path / "w2", question)
     land(whole, tmp_path / "w1")
@@ -115,7 +117,9 @@ def test_a_broken_batch_is_held_and_named_while_the_others_go_on(world, tmp_path
     (held,) = outcome.held
     assert (held.entity, held.batch) == ("orders", victim.parent.name)
     assert victim.name in held.reasons
-    assert ask(workspace, "select status, count(*) from audit.batches group by 1 order by 1")[1] == (
+    assert ask(workspace, "select status, count(*) from audit.batches group by 1 order by 1")[
+        1
+    ] == (
         "held",
         1,
     )
@@ -164,7 +168,11 @@ def test_dbt_alone_builds_empty_marts_before_anything_has_landed(tmp_path):
             *("build", "--quiet", "--project-dir", PROJECT, "--profiles-dir", PROJECT / "profiles"),
             *("--target-path", tmp_path / "target", "--log-path", tmp_path / "logs"),
         ],
-        env={"QUANYU_WORKSPACE": str(tmp_path / "ws"), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={
+            "QUANYU_WORKSPACE": str(tmp_path / "ws"),
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+        },
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -182,8 +190,10 @@ def test_an_unusable_landing_folder_ends_in_one_sentence_and_exit_2(landing, wor
     (tmp_path / "a_file").write_text("x")
     (tmp_path / "empty").mkdir()
     ended = subprocess.run(
-        [sys.executable, "-m", "orchestration", "run", "--landing", tmp_path / landing]
-        + ["--workspace", tmp_path / "ws"],
+        [
+            *(sys.executable, "-m", "orchestration", "run"),
+            *("--landing", tmp_path / landing, "--workspace", tmp_path / "ws"),
+        ],
         cwd=PROJECT,
         capture_output=True,
         text=True,

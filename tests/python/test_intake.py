@@ -77,7 +77,7 @@ def test_a_lake_file_has_the_technical_columns_then_the_contract_as_text(intake,
     }
 
 
-# The bad input of the issue that the intake itself meets, and what each comes to: "rows" (how many,
+# Bad input that the intake itself meets, and what each comes to: "rows" (how many,
 # and how many of them are problem rows kept as raw text) or "held" (no rows; words of the reason).
 BAD_INPUT = [
     ("empty file", "a.csv", b"", "held", "the file is empty"),
