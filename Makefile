@@ -1,6 +1,9 @@
 # Everything runs from the project's own virtual environment, made from the lock on first use.
 LANDING ?=
 WORKSPACE ?=
+AS_OF ?=
+FULL_REFRESH ?=
+RETRY_HELD ?=
 PYTHON := .venv/bin/python
 
 # No tool of ours calls home.
@@ -15,7 +18,9 @@ help:  ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 run: setup  ## land, judge and build (the demo world, or LANDING=folder)
-	@$(PYTHON) -m orchestration run $(if $(LANDING),--landing "$(LANDING)") $(if $(WORKSPACE),--workspace "$(WORKSPACE)")
+	@$(PYTHON) -m orchestration run $(if $(LANDING),--landing "$(LANDING)") \
+		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(AS_OF),--as-of $(AS_OF)) \
+		$(if $(FULL_REFRESH),--full-refresh) $(if $(RETRY_HELD),--retry-held)
 
 test: lint  ## prove it: lint, docs, then every test
 	@scripts/step "dbt docs" .venv/bin/dbt --quiet docs generate --static --profiles-dir profiles

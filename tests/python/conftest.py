@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
+from support import land
 
+from demo.world import build
 from orchestration.contract import Entity, load_contract
 from orchestration.intake import Admission, Prepared, Verdict, admit, prepare, read_registry
 
@@ -74,3 +77,19 @@ def contract() -> dict[str, Entity]:
 @pytest.fixture
 def intake(tmp_path: Path, contract: dict[str, Entity]) -> Intake:
     return Intake(tmp_path, contract)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Path:
+    """A small demo world: landing/ and truth/."""
+    folder = tmp_path_factory.mktemp("world")
+    build(folder, people=300, days=120, until=date(2026, 6, 30), progress=lambda line: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def warehouse(world, tmp_path_factory) -> Path:
+    """Workspace of the small demo world, landed at once. Tests may run the job on it again, nothing else."""
+    workspace = tmp_path_factory.mktemp("warehouse")
+    land(world / "landing", workspace)
+    return workspace

@@ -5,32 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
 from support import PROJECT, ask, copy_batches, land, mart_bytes, mart_rows, settings
 
-from demo.world import build
 from orchestration.intake import LandingError
 from orchestration.job import report_lines, run
-
-PEOPLE, DAYS, UNTIL = 300, 120, date(2026, 6, 30)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("world")
-    build(folder, people=PEOPLE, days=DAYS, until=UNTIL, progress=lambda line: None)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def warehouse(world, tmp_path_factory) -> Path:
-    workspace = tmp_path_factory.mktemp("workspace")
-    land(world / "landing", workspace)
-    return workspace
 
 
 def test_every_landed_row_has_the_fate_that_was_planted(world, warehouse):
