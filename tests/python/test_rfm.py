@@ -14,7 +14,7 @@ import pytest
 from compiled import PROJECT, Warehouse, compiled, dbt
 
 sys.path.insert(0, str(PROJECT / "tests" / "oracle"))
-import rfm_oracle  # noqa: E402
+import rfm_oracle
 
 SHARED = Path(os.environ.get("QUANYU_SHARED", PROJECT.parent / "shared"))
 MODELS = ["int_rfm__observation_dates", "rfm_customers", "rfm_segments", "rfm_cross", "rfm_migration"]
