@@ -4,6 +4,8 @@
 {% macro valid_purchases(observations, window_days=none) -%}
     select
         observations.observation_date,
+        orders.source_system,
+        orders.order_id,
         orders.brand_id,
         orders.customer_key,
         orders.channel,

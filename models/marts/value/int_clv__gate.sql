@@ -29,8 +29,9 @@ reasoned as (
             when fits.repeat_customers < {{ var('clv_min_repeat_buyers') }} then 'too few repeat buyers'
             when not fits.is_converged then 'fit did not converge'
             when fits.q <= 1 then 'mean order value has no limit (q <= 1)'
-            when backtests.brand_id is null or not fits.is_calibration_converged then 'no back-test'
+            when backtests.brand_id is null then 'no back-test: too few repeat buyers before the hold-out'
             when not backtests.is_passed then 'back-test failed'
+            when not fits.is_calibration_converged then 'back-test failed: its fit did not converge'
         end as not_used_reason
     from fits
     left join backtests on fits.brand_id = backtests.brand_id
