@@ -3,13 +3,19 @@ any input, without landing files. One dbt compile (about 3 s) serves any number 
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pytest
 
 PROJECT = Path(__file__).parents[2]
+SHARED = Path(os.environ.get("QUANYU_SHARED", PROJECT.parent / "shared"))
 
 
 @contextmanager
@@ -72,3 +78,27 @@ class Warehouse:
 
     def rows(self, query: str) -> list[tuple]:
         return self.connection.execute(query).fetchall()
+
+
+def real(landing: str, as_of_date: str = "") -> Warehouse:
+    """The warehouse of a real landing with RFM and value built, once per test run; skips where it is not at hand."""
+    source = SHARED / "landing" / landing
+    if not source.is_dir():
+        pytest.skip(f"{source} is not here; set QUANYU_SHARED to the folder that holds landing/{landing}")
+    return _built(source, as_of_date)
+
+
+@functools.cache
+def _built(source: Path, as_of_date: str) -> Warehouse:
+    from orchestration.contract import load_contract
+    from orchestration.intake import Verdict, admit, prepare
+
+    workspace = Path(tempfile.mkdtemp(prefix="quanyu_"))
+    atexit.register(shutil.rmtree, workspace, ignore_errors=True)
+    with prepare(source, workspace, load_contract()) as prepared:
+        admit(prepared, {batch.key: Verdict() for batch in prepared.batches}, workspace)
+    chosen = ("--select", "+marts.rfm", "+marts.value", "--exclude", "resource_type:test", "resource_type:unit_test")
+    dbt(workspace, "build", *chosen, as_of_date=as_of_date)
+    warehouse = Warehouse.__new__(Warehouse)
+    warehouse.connection = duckdb.connect(str(workspace / "warehouse.duckdb"))
+    return warehouse

@@ -3,13 +3,15 @@
 --      runs on thousands of rows and not on millions of customers.
 -- Not here: the chance of being alive.
 --
--- E[Y(t) | alive] = (C/(a-1)) (1 - (1-z)^(r+x) 2F1(r+x, b+x; C; z)), C = a+b+x-1, z = t/(alpha+T+t). As it stands the
--- series hardly converges for a young customer (z near 1) and fails at a = 1. Euler's transformation gives
--- (1-z)^(a-1) 2F1(a-1, a+b-1-r; C; z), whose terms fall as k^(a-2-r-x) z^k; taking its first term and the factor a-1
--- out of the sum removes the singularities at a = 1 and at C = 0:
+-- E[Y(t) | alive] = C/(a-1) (1 - (1-z)^(r+x) 2F1(r+x, b+x; C; z)), C = a+b+x-1, z = t/(alpha+T+t). Its terms fall as
+-- k^(r+x-a-1) z^k: fast for a > r+x+2 (`is_direct`), hardly at all for a young customer (z near 1) and a frequent one,
+-- and a = 1 divides by zero. So below that Euler's transformation is used, (1-z)^(a-1) 2F1(a-1, a+b-1-r; C; z), whose
+-- terms fall as k^(a-2-r-x) z^k; its first term and the factor a-1 taken out of the sum remove the singularities at
+-- a = 1 and at C = 0:
 --     E = C (1 - e^u)/(a-1) - e^u S,  u = (a-1) ln(1-z),  S = sum over k >= 1 of e_k z^k,
 --     e_1 = a+b-1-r,  e_(k+1) = e_k (a+k-1)(a+b-1-r+k) / ((C+k)(k+1)).
--- The e_k depend on x only. The number of terms follows from z (clv_terms), so that what is left out is below 1e-15.
+-- The coefficients depend on x only. Either way terms do not grow, so their number follows from z (clv_terms) and
+-- what is left out is below 1e-15 of the sum.
 {{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
 
 with models as (
@@ -45,6 +47,8 @@ points as (
         histories.bg_age,
         horizons.horizon_days,
         models.a,
+        models.r + histories.bg_frequency as shape,
+        models.a > models.r + histories.bg_frequency + 2 as is_direct,
         models.a + models.b + histories.bg_frequency - 1 as c,
         horizons.horizon_days / (models.alpha + histories.bg_age + horizons.horizon_days) as z,
         ln((models.alpha + histories.bg_age) / (models.alpha + histories.bg_age + horizons.horizon_days))
@@ -101,6 +105,11 @@ ratios as (
         longest.bg_frequency,
         numbers.n as k,
         case
+            when models.a > models.r + longest.bg_frequency + 2
+                then
+                    (models.r + longest.bg_frequency + numbers.n - 1)
+                    * (models.b + longest.bg_frequency + numbers.n - 1)
+                    / ((models.a + models.b + longest.bg_frequency - 2 + numbers.n) * numbers.n)
             when numbers.n = 1 then models.a + models.b - 1 - models.r
             else
                 (models.a + numbers.n - 2) * (models.a + models.b - 2 - models.r + numbers.n)
@@ -169,10 +178,11 @@ int_clv__expected_orders as (
         bg_age,
         horizon_days,
         terms,
-        c * case
-            when abs(u) < 1e-4 then -log_rest * (1 + u / 2 + u * u / 6)
-            else (1 - exp(u)) / (a - 1)
-        end - exp(u) * series_sum as expected_orders_if_alive
+        case
+            when is_direct then c / (a - 1) * (1 - exp(shape * log_rest) * (1 + series_sum))
+            when abs(u) < 1e-4 then c * -log_rest * (1 + u / 2 + u * u / 6) - exp(u) * series_sum
+            else c * (1 - exp(u)) / (a - 1) - exp(u) * series_sum
+        end as expected_orders_if_alive
     from summed
 )
 
