@@ -3,15 +3,14 @@
 --      runs on thousands of rows and not on millions of customers.
 -- Not here: the chance of being alive.
 --
--- E[Y(t) | alive] = C/(a-1) (1 - (1-z)^(r+x) 2F1(r+x, b+x; C; z)), C = a+b+x-1, z = t/(alpha+T+t). Its terms fall as
--- k^(r+x-a-1) z^k: fast for a > r+x+2 (`is_direct`), hardly at all for a young customer (z near 1) and a frequent one,
--- and a = 1 divides by zero. So below that Euler's transformation is used, (1-z)^(a-1) 2F1(a-1, a+b-1-r; C; z), whose
--- terms fall as k^(a-2-r-x) z^k; its first term and the factor a-1 taken out of the sum remove the singularities at
--- a = 1 and at C = 0:
+-- E[Y(t) | alive] = C/(a-1) (1 - (1-z)^(r+x) 2F1(r+x, b+x; C; z)), C = a+b+x-1, z = t/(alpha+T+t). Summed as it
+-- stands (`is_direct`) it divides by zero at a = 1. So Euler's transformation is used where its terms neither grow nor
+-- alternate, (1-z)^(a-1) 2F1(a-1, a+b-1-r; C; z), with its first term and the factor a-1 taken out of the sum, which
+-- removes the singularities at a = 1 and at C = 0:
 --     E = C (1 - e^u)/(a-1) - e^u S,  u = (a-1) ln(1-z),  S = sum over k >= 1 of e_k z^k,
 --     e_1 = a+b-1-r,  e_(k+1) = e_k (a+k-1)(a+b-1-r+k) / ((C+k)(k+1)).
--- The coefficients depend on x only. Either way terms do not grow, so their number follows from z (clv_terms) and
--- what is left out is below 1e-15 of the sum.
+-- The coefficients of both depend on x only. The number of terms follows from z and from x or a (clv_terms): what is
+-- left out is below 1e-15 of the sum, for a customer of today (z near 1) as for one of ten years.
 {{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
 
 with models as (
@@ -47,8 +46,8 @@ points as (
         histories.bg_age,
         horizons.horizon_days,
         models.a,
-        models.r + histories.bg_frequency as shape,
-        models.a > models.r + histories.bg_frequency + 2 as is_direct,
+        models.r + histories.bg_frequency as purchase_shape,
+        {{ quanyu.clv_is_direct('models.r', 'models.a', 'models.b', 'histories.bg_frequency') }} as is_direct,
         models.a + models.b + histories.bg_frequency - 1 as c,
         horizons.horizon_days / (models.alpha + histories.bg_age + horizons.horizon_days) as z,
         ln((models.alpha + histories.bg_age) / (models.alpha + histories.bg_age + horizons.horizon_days))
@@ -58,18 +57,24 @@ points as (
     inner join horizons on histories.fit_name = horizons.fit_name
 ),
 
+counted as (
+    select
+        *,
+        least(32768, {{ quanyu.clv_terms('case when is_direct then purchase_shape else a end', 'z') }}) as terms
+    from points
+),
+
 -- A point reads coefficients of its own size class, so that the few long series are not carried by all points.
 sized as (
     select
         *,
-        {{ quanyu.clv_terms('z') }} as terms,
         case
             {%- for size in [32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384] %}
-            when {{ quanyu.clv_terms('z') }} <= {{ size }} then {{ size }}
+            when terms <= {{ size }} then {{ size }}
             {%- endfor %}
             else 32768
         end as size_class
-    from points
+    from counted
 ),
 
 lengths as (
@@ -78,7 +83,7 @@ lengths as (
         brand_id,
         bg_frequency,
         size_class,
-        max(least(terms, 32768)) as length
+        max(terms) as length
     from sized
     group by fit_name, brand_id, bg_frequency, size_class
 ),
@@ -105,7 +110,7 @@ ratios as (
         longest.bg_frequency,
         numbers.n as k,
         case
-            when models.a > models.r + longest.bg_frequency + 2
+            when {{ quanyu.clv_is_direct('models.r', 'models.a', 'models.b', 'longest.bg_frequency') }}
                 then
                     (models.r + longest.bg_frequency + numbers.n - 1)
                     * (models.b + longest.bg_frequency + numbers.n - 1)
@@ -160,7 +165,7 @@ summed as (
     select
         sized.*,
         (sized.a - 1) * sized.log_rest as u,
-        {{ quanyu.power_series('series.coefficients', 'sized.z', 'least(sized.terms, 32768)') }} as series_sum
+        {{ quanyu.power_series('series.coefficients', 'sized.z', 'sized.terms') }} as series_sum
     from sized
     inner join series
         on
@@ -179,7 +184,7 @@ int_clv__expected_orders as (
         horizon_days,
         terms,
         case
-            when is_direct then c / (a - 1) * (1 - exp(shape * log_rest) * (1 + series_sum))
+            when is_direct then c / (a - 1) * (1 - exp(purchase_shape * log_rest) * (1 + series_sum))
             when abs(u) < 1e-4 then c * -log_rest * (1 + u / 2 + u * u / 6) - exp(u) * series_sum
             else c * (1 - exp(u)) / (a - 1) - exp(u) * series_sum
         end as expected_orders_if_alive
