@@ -1,70 +1,67 @@
--- Grain: one row per as-of date, brand, scope (all, online, offline) and customer with a valid purchase in the window.
--- Why: recency, frequency and money of every buyer, scored without ever cutting a tie, and the class they make.
+-- Grain: one row per as-of date, brand, scope and customer with a valid purchase in the window.
+-- Why: recency, frequency and money of every buyer as they stood at each month end and at the as-of date, scored
+--      without ever cutting a tie, and the class they make.
 -- Not here: buyers whose last valid purchase is older than the window; they would distort the means.
-with as_of as (
-    select as_of_date from {{ ref('as_of') }}
+with observations as (
+    select * from {{ ref('int_rfm__observation_dates') }}
 ),
 
 customers as (
-    select distinct
-        customer_key,
-        customer_id
-    from {{ ref('int_identity__customer_map') }}
-    {% if not var('count_anonymous_visitors') %}
-    where not is_anonymous_visitor
-    {% endif %}
-),
-
-window_starts as (
-    select
-        as_of_date,
-        {{ quanyu.add_days('as_of_date', -var('rfm_window_days')) }} as window_start
-    from as_of
+    {{ quanyu.counted_customers() }}
 ),
 
 purchases as (
+    {{ quanyu.valid_purchases('observations', window_days=var('rfm_window_days')) }}
+),
+
+channel_purchases as (
     select
-        window_starts.as_of_date,
-        orders.brand_id,
-        orders.customer_key,
-        orders.channel_domain,
-        orders.purchased_on,
-        orders.net_amount
-    from {{ ref('fct_orders') }} as orders
-    inner join window_starts on orders.purchased_on > window_starts.window_start
-    where orders.is_valid_purchase and orders.customer_key is not null
+        observation_date as as_of_date,
+        brand_id,
+        customer_key,
+        channel,
+        channel_domain,
+        max(purchased_on) as last_purchase_on,
+        count(*) as frequency,
+        sum(net_amount) as net_amount
+    from purchases
+    group by observation_date, brand_id, customer_key, channel, channel_domain
 ),
 
 scoped_purchases as (
     select
         *,
         'all' as scope
-    from purchases
+    from channel_purchases
     union all
     select
         *,
-        'online' as scope
-    from purchases
-    where channel_domain in ('public', 'private')
+        case when channel_domain = 'offline' then 'offline' else 'online' end as scope
+    from channel_purchases
+    where channel_domain in ('public', 'private', 'offline')
     union all
     select
         *,
-        'offline' as scope
-    from purchases
-    where channel_domain = 'offline'
+        concat('platform:', channel) as scope
+    from channel_purchases
+    where channel_domain in ('public', 'private', 'offline')
 ),
 
 -- A refund without an order has no channel, so it lowers the money of the scope `all` alone.
 unlinked_refunds as (
     select
+        observations.observation_date as as_of_date,
         refunds.brand_id,
         refunds.customer_key,
         'all' as scope,
         sum(refunds.refund_amount) as refund_amount
     from {{ ref('fct_refunds') }} as refunds
-    inner join window_starts on refunds.refunded_on > window_starts.window_start
+    inner join observations
+        on
+            refunds.refunded_on <= observations.observation_date
+            and refunds.refunded_on > {{ quanyu.add_days('observations.observation_date', -var('rfm_window_days')) }}
     where not refunds.is_linked and refunds.customer_key is not null
-    group by refunds.brand_id, refunds.customer_key
+    group by observations.observation_date, refunds.brand_id, refunds.customer_key
 ),
 
 measured as (
@@ -73,9 +70,9 @@ measured as (
         brand_id,
         scope,
         customer_key,
-        max(purchased_on) as last_purchase_on,
-        {{ quanyu.days_between('max(purchased_on)', 'as_of_date') }} as recency_days,
-        count(*) as frequency,
+        max(last_purchase_on) as last_purchase_on,
+        {{ quanyu.days_between('max(last_purchase_on)', 'as_of_date') }} as recency_days,
+        sum(frequency) as frequency,
         sum(net_amount) as net_amount
     from scoped_purchases
     group by as_of_date, brand_id, scope, customer_key
@@ -94,7 +91,8 @@ netted as (
     from measured
     left join unlinked_refunds
         on
-            measured.brand_id = unlinked_refunds.brand_id
+            measured.as_of_date = unlinked_refunds.as_of_date
+            and measured.brand_id = unlinked_refunds.brand_id
             and measured.scope = unlinked_refunds.scope
             and measured.customer_key = unlinked_refunds.customer_key
 ),
@@ -141,6 +139,7 @@ coded as (
 rfm_customers as (
     select
         coded.as_of_date,
+        observations.is_as_of,
         cast(coded.brand_id as {{ dbt.type_string() }}) as brand_id,
         cast(coded.scope as {{ dbt.type_string() }}) as scope,
         cast(customers.customer_id as {{ dbt.type_string() }}) as customer_id,
@@ -160,6 +159,7 @@ rfm_customers as (
         cast('{{ var("rfm_scheme") }}' as {{ dbt.type_string() }}) as rfm_scheme
     from coded
     inner join customers on coded.customer_key = customers.customer_key
+    inner join observations on coded.as_of_date = observations.observation_date
     left join {{ ref('rfm_classes') }} as classes on coded.rfm_code = classes.rfm_code
 )
 

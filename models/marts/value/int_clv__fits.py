@@ -1,0 +1,252 @@
+# Grain: one row per fit (as_of, calibration), brand, model (bg_nbd, gamma_gamma) and parameter.
+# Why: maximum likelihood of BG/NBD and Gamma-Gamma on grouped statistics. Customers with equal statistics are one
+#      row with a weight, days are whole numbers, and the gradient is analytic, so that the cost follows the number
+#      of different histories and not of customers.
+# Not here: predictions (int_clv__expected_orders, SQL); the choice whether a fit is used (int_clv__gate).
+"""Fits of the CLV models. The functions need NumPy and SciPy only and are tested and timed without dbt."""
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import expit, gammaln, psi
+
+# Parameters are searched as logarithms of multiples of the data's own scale, from these points within this bound.
+BG_NBD_START = (0.0, 0.0, 0.0, 0.5)
+GAMMA_GAMMA_START = (1.5, 1.2, 0.0)
+BOUND = 12.0
+# Converged = no slope left in the mean log-likelihood and no parameter at the bound. The mean, and not the sum,
+# is what lets a million customers converge as two thousand do.
+MAX_SLOPE = 1e-6
+SIGNIFICANT_DIGITS = 12
+
+COLUMNS = {
+    "fit_name": "object",
+    "brand_id": "object",
+    "model_name": "object",
+    "parameter": "object",
+    "value": "float64",
+    "log_likelihood": "float64",
+    "customers": "int64",
+    "repeat_customers": "int64",
+    "groups": "int64",
+    "iterations": "int64",
+    "slope": "float64",
+    "is_converged": "bool",
+    "spend_frequency_correlation": "float64",
+}
+
+
+def _minimise(objective, start):
+    """L-BFGS-B from a fixed start: (parameters in logs, iterations, largest slope, converged)."""
+    found = minimize(
+        objective,
+        np.array(start),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-BOUND, BOUND)] * len(start),
+        options={"maxiter": 1000, "maxcor": 20, "ftol": 1e-16, "gtol": 1e-10},
+    )
+    _, gradient = objective(found.x)
+    slope = float(np.max(np.abs(gradient)))
+    inside = bool(np.all(np.abs(found.x) < BOUND - 1e-6))
+    return found.x, int(found.nit), slope, slope < MAX_SLOPE and inside
+
+
+def fit_bg_nbd(x, t_x, age, weight):
+    """BG/NBD of grouped customers.
+
+    x repeat purchase days, t_x days from first to last purchase, age days from first purchase to the end of the
+    observation (whole numbers), weight customers. Returns parameters r, alpha (days), a, b and how the fit went.
+    Fader, Hardie, Lee: "Counting Your Customers" the Easy Way (Marketing Science 24, 2005), equation 6.
+    """
+    x, t_x, age = (np.asarray(v, dtype=np.int64) for v in (x, t_x, age))
+    weight = np.asarray(weight, dtype=np.float64)
+    total = weight.sum()
+    scale = max(float(weight @ age) / total, 1.0)
+    days = np.arange(age.max() + 1, dtype=np.float64) / scale
+    counts, count_of = np.unique(x, return_inverse=True)
+    counts = counts.astype(np.float64)
+    customers_by_count = np.bincount(count_of, weight)
+    customers_by_age = np.bincount(age, weight, len(days))
+    repeats_by_age = np.bincount(age, weight * x, len(days))
+    again = x > 0
+    x_again, n = x[again].astype(np.float64), weight[again]
+    tx_again, age_again, count_again = t_x[again], age[again], count_of[again]
+
+    def objective(logs):
+        r, alpha, a, b = np.exp(logs)
+        log_time = np.log(alpha + days)
+        inverse_time = 1.0 / (alpha + days)
+        log_gap = log_time[age_again] - log_time[tx_again]
+        with np.errstate(divide="ignore"):
+            log_odds = np.log(a) - np.log(b + counts - 1.0, where=counts > 0, out=np.zeros_like(counts))
+        odds = log_odds[count_again] + (r + x_again) * log_gap
+        left = expit(odds) * n
+        by_count = (
+            gammaln(r + counts)
+            - gammaln(r)
+            + r * logs[1]
+            + gammaln(a + b)
+            + gammaln(b + counts)
+            - gammaln(b)
+            - gammaln(a + b + counts)
+        )
+        likelihood = (
+            customers_by_count @ by_count
+            - (r * customers_by_age + repeats_by_age) @ log_time
+            + n @ np.logaddexp(0.0, odds)
+        )
+        left_by_count = np.bincount(count_again, left, len(counts))
+        common = psi(a + b) - psi(a + b + counts)
+        slope_r = (
+            customers_by_count @ (psi(r + counts) - psi(r) + logs[1]) - customers_by_age @ log_time + left @ log_gap
+        )
+        slope_alpha = (
+            total * r / alpha
+            - (r * customers_by_age + repeats_by_age) @ inverse_time
+            + (left * (r + x_again)) @ (inverse_time[age_again] - inverse_time[tx_again])
+        )
+        slope_a = customers_by_count @ common + left.sum() / a
+        inverse_chances = np.divide(1.0, b + counts - 1.0, where=counts > 0, out=np.zeros_like(counts))
+        slope_b = customers_by_count @ (common + psi(b + counts) - psi(b)) - left_by_count @ inverse_chances
+        slopes = np.array([slope_r * r, slope_alpha * alpha, slope_a * a, slope_b * b])
+        return -likelihood / total, -slopes / total
+
+    logs, iterations, slope, converged = _minimise(objective, BG_NBD_START)
+    r, alpha, a, b = np.exp(logs)
+    value, _ = objective(logs)
+    # In days: every repeat purchase carries a density per unit of time.
+    likelihood = -value * total - np.log(scale) * float(weight @ x)
+    return {
+        "parameters": {"r": r, "alpha": alpha * scale, "a": a, "b": b},
+        "log_likelihood": likelihood,
+        "iterations": iterations,
+        "slope": slope,
+        "is_converged": converged,
+    }
+
+
+def fit_gamma_gamma(x, amount, weight):
+    """Gamma-Gamma of grouped repeat buyers: x repeat purchase days, amount they came to (> 0), weight customers.
+
+    Returns parameters p, q, v (v in the unit of the amount) and how the fit went.
+    Fader, Hardie: The Gamma-Gamma Model of Monetary Value (2013), equation 1a.
+    """
+    x, amount, weight = (np.asarray(v, dtype=np.float64) for v in (x, amount, weight))
+    total = weight.sum()
+    scale = float(weight @ amount) / float(weight @ x)
+    z = amount / scale
+    counts, count_of = np.unique(x, return_inverse=True)
+    customers_by_count = np.bincount(count_of, weight)
+    sum_log_mean = float(weight @ np.log(z / x))
+    sum_x_log_z = float((weight * x) @ np.log(z))
+
+    def objective(logs):
+        p, q, v = np.exp(logs)
+        log_total = np.log(v + z)
+        share = weight / (v + z)
+        px, pxq = p * counts, p * counts + q
+        sum_log, sum_x_log = weight @ log_total, (weight * x) @ log_total
+        likelihood = (
+            customers_by_count @ (gammaln(pxq) - gammaln(px) - gammaln(q) + q * logs[2])
+            + p * sum_x_log_z
+            - sum_log_mean
+            - p * sum_x_log
+            - q * sum_log
+        )
+        slope_p = customers_by_count @ (counts * (psi(pxq) - psi(px))) + sum_x_log_z - sum_x_log
+        slope_q = customers_by_count @ (psi(pxq) - psi(q) + logs[2]) - sum_log
+        slope_v = total * q / v - share @ (p * x + q)
+        return -likelihood / total, -np.array([slope_p * p, slope_q * q, slope_v * v]) / total
+
+    logs, iterations, slope, converged = _minimise(objective, GAMMA_GAMMA_START)
+    p, q, v = np.exp(logs)
+    value, _ = objective(logs)
+    return {
+        "parameters": {"p": p, "q": q, "v": v * scale},
+        "log_likelihood": -value * total - np.log(scale) * float(total),
+        "iterations": iterations,
+        "slope": slope,
+        "is_converged": converged,
+    }
+
+
+def correlation(x, amount, weight):
+    """Correlation of repeat purchases and mean spend: Gamma-Gamma takes them as independent."""
+    x, mean = np.asarray(x, dtype=np.float64), np.asarray(amount, dtype=np.float64) / np.asarray(x)
+    share = np.asarray(weight, dtype=np.float64) / np.sum(weight)
+    dx, dm = x - share @ x, mean - share @ mean
+    spread = np.sqrt((share @ dx**2) * (share @ dm**2))
+    return float((share @ (dx * dm)) / spread) if spread > 0 else float("nan")
+
+
+def rounded(value):
+    """12 significant digits: the optimum is not known better, and stored bytes must not depend on the library."""
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+
+
+def fits(frequency, spend, min_repeat_buyers):
+    """Rows of the model, from the two grouped frames. Brands with too few repeat buyers are not fitted: their
+    parameters are NULL."""
+    keys = ["fit_name", "brand_id"]
+    frequency = frequency.sort_values([*keys, "bg_frequency", "bg_recency", "bg_age"])
+    spend = spend.sort_values([*keys, "bg_frequency", "repeat_amount"])
+    spend_of = dict(list(spend.groupby(keys)))
+    rows = []
+    for key, people in frequency.groupby(keys):
+        repeat = int(people.customers[people.bg_frequency > 0].sum())
+        buyers = spend_of.get(key, spend.iloc[:0])
+        paying = int(buyers.customers.sum())
+        enough = repeat >= min_repeat_buyers
+        for model, names, customers, groups, fit in [
+            (
+                "bg_nbd",
+                ("r", "alpha", "a", "b"),
+                int(people.customers.sum()),
+                people,
+                lambda g: fit_bg_nbd(g.bg_frequency, g.bg_recency, g.bg_age, g.customers),
+            ),
+            (
+                "gamma_gamma",
+                ("p", "q", "v"),
+                paying,
+                buyers,
+                lambda g: fit_gamma_gamma(g.bg_frequency, g.repeat_amount, g.customers),
+            ),
+        ]:
+            found = fit(groups) if enough and len(groups) > 1 else None
+            related = float("nan")
+            if found and model == "gamma_gamma":
+                related = rounded(correlation(groups.bg_frequency, groups.repeat_amount, groups.customers))
+            for name in names:
+                rows.append(
+                    {
+                        "fit_name": key[0],
+                        "brand_id": key[1],
+                        "model_name": model,
+                        "parameter": name,
+                        "value": rounded(found["parameters"][name]) if found else float("nan"),
+                        "log_likelihood": rounded(found["log_likelihood"]) if found else float("nan"),
+                        "customers": customers,
+                        "repeat_customers": repeat if model == "bg_nbd" else paying,
+                        "groups": len(groups),
+                        "iterations": found["iterations"] if found else 0,
+                        # Two digits: what is left of the slope is rounding noise.
+                        "slope": float(f"{found['slope']:.2g}") if found else float("nan"),
+                        "is_converged": bool(found and found["is_converged"]),
+                        "spend_frequency_correlation": related,
+                    }
+                )
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _frame(relation):
+    """The rows as pandas, from a DuckDB relation or a Spark frame."""
+    return relation.toPandas() if hasattr(relation, "toPandas") else relation.df()
+
+
+def model(dbt, session):
+    dbt.config(materialized="table")
+    frequency = _frame(dbt.ref("int_clv__frequency_groups"))
+    spend = _frame(dbt.ref("int_clv__spend_groups"))
+    return fits(frequency, spend, int(dbt.config.get("min_repeat_buyers")))

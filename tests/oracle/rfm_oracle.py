@@ -1,0 +1,110 @@
+"""RFM, the slow way: one day at a time, one customer at a time, plain comparisons. Shares no code with the models."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from fractions import Fraction
+
+import pandas as pd
+
+MEASURES = ("recency", "frequency", "monetary")
+
+
+def observation_dates(first_purchase: dt.date, as_of: dt.date, history_months: int) -> list[dt.date]:
+    """Month ends from the first purchase on, at most `history_months` whole months back, and the as-of date."""
+    days, year, month = {as_of}, as_of.year, as_of.month
+    for _ in range(history_months + 1):
+        last = dt.date(year + month // 12, month % 12 + 1, 1) - dt.timedelta(days=1)
+        if first_purchase <= last <= as_of:
+            days.add(last)
+        year, month = (year, month - 1) if month > 1 else (year - 1, 12)
+    return sorted(days)
+
+
+def raw_values(
+    orders: pd.DataFrame, refunds: pd.DataFrame, domains: dict[str, str], day: dt.date, window: int
+) -> dict[tuple[str, str, int], tuple[int, int, Decimal]]:
+    """(brand, scope, customer) -> (days since last purchase, orders, money), all as known at the end of `day`."""
+    start = day - dt.timedelta(days=window)
+    back: dict[tuple[str, str], Decimal] = {}
+    unlinked: dict[tuple[str, int], Decimal] = {}
+    for r in refunds.itertuples():
+        if r.refunded_on > day:
+            continue
+        if r.is_linked:
+            key = (r.source_system, r.order_id)
+            back[key] = back.get(key, Decimal(0)) + r.refund_amount
+        elif r.refunded_on > start:
+            key = (r.brand_id, r.customer_key)
+            unlinked[key] = unlinked.get(key, Decimal(0)) + r.refund_amount
+    found: dict[tuple[str, str, int], list[tuple[dt.date, Decimal]]] = {}
+    for o in orders.itertuples():
+        returned = back.get((o.source_system, o.order_id), Decimal(0))
+        if (
+            o.customer_key is None
+            or o.status not in ("paid", "shipped", "completed")
+            or o.paid_amount <= 0
+            or not start < o.purchased_on <= day
+            or returned >= o.paid_amount
+        ):
+            continue
+        scopes = ["all"]
+        domain = domains.get(o.channel)
+        if domain:
+            scopes += ["offline" if domain == "offline" else "online", f"platform:{o.channel}"]
+        for scope in scopes:
+            found.setdefault((o.brand_id, scope, o.customer_key), []).append(
+                (o.purchased_on, o.paid_amount - returned)
+            )
+    result = {}
+    for (brand, scope, customer), bought in found.items():
+        money = sum((amount for _, amount in bought), Decimal(0))
+        if scope == "all":
+            money -= unlinked.get((brand, customer), Decimal(0))
+        last = max(on for on, _ in bought)
+        result[brand, scope, customer] = ((day - last).days, len(bought), money)
+    return result
+
+
+def score(value, peers: list, measure: str, scheme: str, breakpoints: list[dict], brand: str) -> int:
+    """Score of one value among its peers. Worse peers are counted one by one, so equal values score equally."""
+    if scheme == "quintile":
+        worse = sum(p > value if measure == "recency" else p < value for p in peers)
+        return 1 if len(peers) == 1 else min(5, 1 + (5 * worse) // (len(peers) - 1))
+    rows = [b for b in breakpoints if b["scheme"] == scheme and b["measure"] == measure]
+    own = [b for b in rows if b["brand_id"] == brand]
+    for b in own or [b for b in rows if b["brand_id"] == "*"]:
+        above = b["above"] is None or value > b["above"]
+        up_to = b["up_to"] is None or value <= b["up_to"]
+        if above and up_to:
+            return b["score"]
+    raise AssertionError(f"no {measure} breakpoint holds {value}")
+
+
+def rfm(
+    orders: pd.DataFrame,
+    refunds: pd.DataFrame,
+    domains: dict[str, str],
+    breakpoints: list[dict],
+    scheme: str,
+    days: list[dt.date],
+    window: int = 365,
+) -> dict[tuple, tuple]:
+    """(day, brand, scope, customer) -> (recency, frequency, money, r, f, m, code)."""
+    result = {}
+    for day in days:
+        values = raw_values(orders, refunds, domains, day, window)
+        for brand, scope in {key[:2] for key in values}:
+            people = {key: v for key, v in values.items() if key[:2] == (brand, scope)}
+            columns = [list(c) for c in zip(*people.values(), strict=True)]
+            scores_of = [
+                {v: score(v, columns[i], measure, scheme, breakpoints, brand) for v in set(columns[i])}
+                for i, measure in enumerate(MEASURES)
+            ]
+            scores = {k: [scores_of[i][v[i]] for i in range(3)] for k, v in people.items()}
+            means = [Fraction(sum(s[i] for s in scores.values()), len(scores)) for i in range(3)]
+            for key, s in scores.items():
+                code = "".join("1" if s[i] >= means[i] else "0" for i in range(3))
+                result[(day, *key)] = (*people[key], *s, code)
+    return result

@@ -1,0 +1,221 @@
+"""CLV: published fits, the optimum against a plain likelihood, and SQL predictions against SciPy."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from compiled import PROJECT, Warehouse, compiled, real
+
+sys.path.insert(0, str(PROJECT / "tests" / "oracle"))
+import clv_oracle as oracle  # noqa: E402
+
+
+def _load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+clv = _load(PROJECT / "models" / "marts" / "value" / "int_clv__fits.py")
+
+
+def simulated(customers: int, seed: int = 7) -> pd.DataFrame:
+    """Customers who buy as BG/NBD says, in whole days, with the parameters published for CDNOW."""
+    rng = np.random.default_rng(seed)
+    rate = rng.gamma(0.243, 1 / 30.9, customers)
+    leave = rng.beta(0.793, 2.426, customers)
+    age = rng.integers(1, 500, customers)
+    rows = []
+    for i in range(customers):
+        days, now = set(), 0.0
+        while rng.random() > leave[i]:
+            now += rng.exponential(1 / max(rate[i], 1e-12))
+            if now > age[i]:
+                break
+            days.add(math.ceil(now))
+        rows.append((len(days), max(days, default=0), age[i]))
+    return pd.DataFrame(rows, columns=["x", "t_x", "age"]).groupby(["x", "t_x", "age"]).size().reset_index(name="n")
+
+
+def test_published_fits_of_cdnow_are_hit_within_half_a_percent():
+    warehouse = real("cdnow_sample", "1997-09-30")
+    found = dict(warehouse.rows("select parameter, value from marts.clv_parameters"))
+    published = {"r": 0.243, "alpha": 4.414 * 7, "a": 0.793, "b": 2.426, "p": 6.25, "q": 3.74, "v": 15.44}
+    assert found == pytest.approx(published, rel=0.005)
+    likelihood, repeats = warehouse.rows(
+        """select any_value(log_likelihood), (
+            select sum(bg_frequency * customers) from lifecycle.int_clv__frequency_groups where fit_name = 'as_of'
+        ) from marts.clv_parameters where model_name = 'bg_nbd'"""
+    )[0]
+    # A density per day is a seventh of a density per week, once per repeat purchase.
+    assert likelihood + float(repeats) * math.log(7) == pytest.approx(-9582.4, rel=0.005)
+    used = warehouse.rows("select distinct is_model_used, not_used_reason, is_converged from marts.clv_parameters")
+    assert used == [(True, None, True)]
+
+
+def test_a_failed_backtest_falls_back_to_historical_value_and_says_so():
+    warehouse = real("online_retail")
+    (passed,) = warehouse.rows("select is_passed from marts.clv_backtest where level = 'all'")[0]
+    assert not passed, "the hold-out of online_retail is its Christmas season, which no stationary model foresees"
+    assert warehouse.rows(
+        """select distinct is_model_used, not_used_reason, p_alive, clv = historical_value from marts.clv_customers"""
+    ) == [(False, "back-test failed", None, True)]
+
+
+def test_the_optimum_is_that_of_the_plain_likelihood():
+    g = simulated(3000)
+    fit = clv.fit_bg_nbd(g.x, g.t_x, g.age, g.n)
+    found = fit["parameters"]
+
+    def plain(**changed):
+        four = [(found | changed)[k] for k in ("r", "alpha", "a", "b")]
+        return sum(n * oracle.bg_nbd_log_likelihood(*four, x, t, age) for x, t, age, n in g.itertuples(index=False))
+
+    best = plain()
+    assert fit["is_converged"] and fit["log_likelihood"] == pytest.approx(best, rel=1e-10)
+    for name, value in found.items():
+        for factor in (0.99, 1.01):
+            assert plain(**{name: value * factor}) < best
+
+
+def test_gamma_gamma_optimum_is_that_of_the_plain_likelihood():
+    rng = np.random.default_rng(3)
+    x = rng.integers(1, 9, 1500)
+    mean = rng.gamma(6 * x, 1 / (x * rng.gamma(4, 1 / 15, 1500)))
+    fit = clv.fit_gamma_gamma(x, x * mean, np.ones(1500))
+    found = fit["parameters"]
+
+    def plain(**changed):
+        three = [(found | changed)[k] for k in ("p", "q", "v")]
+        return sum(oracle.gamma_gamma_log_likelihood(*three, *row) for row in zip(x, mean, strict=True))
+
+    best = plain()
+    assert fit["is_converged"] and fit["log_likelihood"] == pytest.approx(best, rel=1e-10)
+    for name, value in found.items():
+        for factor in (0.99, 1.01):
+            assert plain(**{name: value * factor}) < best
+
+
+def test_the_same_customers_in_any_order_and_grouping_give_the_same_bytes():
+    g = simulated(2000).assign(fit_name="as_of", brand_id="b")
+    g = g.rename(columns={"x": "bg_frequency", "t_x": "bg_recency", "age": "bg_age", "n": "customers"})
+    rng = np.random.default_rng(5)
+    spend = g[g.bg_frequency > 0].assign(repeat_amount=lambda s: s.bg_frequency * rng.lognormal(3, 0.6, len(s)))
+    once = clv.fits(g, spend, 10)
+    again = clv.fits(g.sample(frac=1, random_state=1), spend.sample(frac=1, random_state=2), 10)
+    assert once.to_csv() == again.to_csv() and once.is_converged.all()
+
+
+def test_too_few_repeat_buyers_are_not_fitted():
+    g = simulated(500).assign(fit_name="as_of", brand_id="b")
+    g = g.rename(columns={"x": "bg_frequency", "t_x": "bg_recency", "age": "bg_age", "n": "customers"})
+    spend = g[g.bg_frequency > 0].assign(repeat_amount=lambda s: 10.0 * s.bg_frequency)
+    rows = clv.fits(g, spend, int(g.customers[g.bg_frequency > 0].sum()) + 1)
+    assert len(rows) == 7 and rows.value.isna().all() and not rows.is_converged.any()
+
+
+# Parameters at the edges of the formula: r, alpha, a, b.
+PARAMETERS = {
+    "cdnow": (0.243, 30.9, 0.793, 2.426),
+    "metrics": (0.24, 30.8, 0.79, 2.4),
+    "young": (0.3, 1.0, 0.6, 3.0),
+    "a is one": (0.5, 10.0, 1.0, 2.0),
+    "a near one": (0.5, 10.0, 1.0 + 1e-9, 2.0),
+    "a + b is one": (0.4, 20.0, 0.4, 0.6),
+    "a large": (0.2, 5.0, 4.3, 1.1),
+    "r above a + b": (5.2, 40.0, 0.5, 0.8),
+    "nobody leaves": (0.83, 69.0, 1e-5, 6.7),
+    "everybody leaves": (1.5, 12.0, 30.0, 40.0),
+    "all alike": (1.2, 12.0, 900.0, 2500.0),
+    "steady buyers": (60.0, 300.0, 0.8, 2.0),
+    "series of negative terms": (3.0, 15.0, 0.5, 0.7),
+}
+HISTORIES = [(0, 0), (0, 1), (0, 400), (1, 1), (1, 300), (2, 272), (7, 30), (40, 365), (250, 720)]
+
+
+@pytest.fixture(scope="module")
+def predicted(tmp_path_factory) -> Warehouse:
+    """Predictions by the compiled models for every parameter set (a brand each) and history."""
+    names = ["int_clv__models", "int_clv__expected_orders", "int_clv__predictions"]
+    # 273 days is no published horizon: the calibration predicts its hold-out, so that is made 273 days long.
+    sql = compiled(tmp_path_factory.mktemp("clv"), names, "{clv_holdout_days: 273}")
+    warehouse = Warehouse()
+    execute = warehouse.connection.executemany
+    fits = "fit_name varchar, brand_id varchar, parameter varchar, value double, is_converged boolean"
+    warehouse.connection.execute(f"create table lifecycle.int_clv__fits ({fits})")
+    people = "bg_frequency bigint, bg_recency bigint, bg_age bigint, repeat_amount decimal(18, 4)"
+    keys = "fit_name varchar, brand_id varchar, customer_key bigint"
+    warehouse.connection.execute(f"create table lifecycle.int_clv__customers ({keys}, {people})")
+    for brand, four in PARAMETERS.items():
+        named = {**dict(zip(("r", "alpha", "a", "b"), four, strict=True)), "p": 6.25, "q": 3.74, "v": 15.44}
+        execute(
+            "insert into lifecycle.int_clv__fits values ('as_of', ?, ?, ?, true)",
+            [(brand, name, value) for name, value in named.items()],
+        )
+        rows = [(brand, n, x, min(age, 3 * age // 4 + x), age, 35 * x) for n, (x, age) in enumerate(HISTORIES)]
+        execute("insert into lifecycle.int_clv__customers values ('as_of', ?, ?, ?, ?, ?, ?)", rows)
+    four = zip(("r", "alpha", "a", "b"), PARAMETERS["metrics"], strict=True)
+    execute(
+        "insert into lifecycle.int_clv__fits values ('calibration', 'worked', ?, ?, true)",
+        [*four, ("p", 6.25), ("q", 3.74), ("v", 15.44)],
+    )
+    execute("insert into lifecycle.int_clv__customers values (?, ?, 1, 2, 213, 272, 70)", [("calibration", "worked")])
+    warehouse.table("lifecycle.int_clv__frequency_groups", "select * from lifecycle.int_clv__customers")
+    for name, query in sql.items():
+        warehouse.table(f"lifecycle.{name}", query)
+    warehouse.table(
+        "lifecycle.int_clv__worked_value",
+        """select p_alive, expected_orders_if_alive from lifecycle.int_clv__predictions
+        join lifecycle.int_clv__expected_orders using (fit_name, brand_id) where brand_id = 'worked'""",
+    )
+    return warehouse
+
+
+def test_expected_orders_in_sql_are_within_1e_8_of_scipy_at_every_horizon(predicted):
+    rows = predicted.rows(
+        "select brand_id, bg_frequency, bg_age, horizon_days, expected_orders_if_alive"
+        " from lifecycle.int_clv__expected_orders where fit_name = 'as_of'"
+    )
+    horizons = {row[3] for row in rows}
+    assert {30, 60, 90, 180, 360, 365} <= horizons
+    assert len(rows) == len(PARAMETERS) * len(set(HISTORIES)) * len(horizons)
+    for brand, x, age, days, found in rows:
+        four = PARAMETERS[brand]
+        singular = brand.startswith(("a is", "a near")) or (brand == "a + b is one" and x == 0)
+        expected = oracle.expected_orders_by_integral if singular else oracle.expected_orders_if_alive
+        value = expected(*four, x, age, days)
+        assert found == pytest.approx(value, abs=1e-8, rel=1e-10), (brand, x, age, days)
+
+
+def test_worked_values_of_the_metrics_page(predicted):
+    """METRICS section 14, its weeks as days: x=2, t_x=213, T=272, 39 weeks = 273 days ahead."""
+    four = PARAMETERS["metrics"]
+    (alive, orders) = predicted.rows(
+        """select p_alive, expected_orders_if_alive from lifecycle.int_clv__worked_value"""
+    )[0]
+    assert alive == pytest.approx(0.7259, abs=1e-3)
+    assert orders * alive == pytest.approx(1.2235, abs=1e-3)
+    assert orders == pytest.approx(oracle.expected_orders_if_alive(*four, 2, 272, 273), abs=1e-8)
+
+
+def test_customer_predictions_follow_the_formulas(predicted):
+    rows = predicted.rows(
+        """select p.brand_id, c.bg_frequency, c.bg_recency, c.bg_age, c.repeat_amount, p.p_alive,
+        p.expected_orders_365d, p.expected_order_value, p.discounted_value
+        from lifecycle.int_clv__predictions as p
+        join lifecycle.int_clv__customers as c using (brand_id, customer_key) where p.brand_id in ('cdnow', 'young')"""
+    )
+    for brand, x, t_x, age, amount, alive, orders, value, discounted in rows:
+        four, money = PARAMETERS[brand], (6.25, 3.74, 15.44)
+        mean = float(amount) / x if x else 0.0
+        assert alive == pytest.approx(oracle.p_alive(*four, x, t_x, age), abs=1e-9)
+        year = oracle.expected_orders_if_alive(*four, x, age, 365) * oracle.p_alive(*four, x, t_x, age)
+        assert orders == pytest.approx(year, abs=1e-8)
+        assert value == pytest.approx(oracle.expected_order_value(*money, x, mean), abs=1e-4)
+        assert discounted == pytest.approx(oracle.discounted_value(*four, *money, x, t_x, age, mean), abs=1e-3)

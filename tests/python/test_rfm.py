@@ -1,0 +1,210 @@
+"""RFM against the slow oracle: random populations with heavy ties under every scheme, and the real landings."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import sys
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+from compiled import PROJECT, Warehouse, compiled, real
+
+sys.path.insert(0, str(PROJECT / "tests" / "oracle"))
+import rfm_oracle
+
+MODELS = ["int_rfm__observation_dates", "rfm_customers", "rfm_segments", "rfm_cross", "rfm_migration"]
+SCHEMA = {"int_rfm__observation_dates": "lifecycle"}
+AS_OF = dt.date(2026, 3, 17)
+FACTS = {
+    "reference.as_of": "as_of_date date",
+    "identity.int_identity__customer_map": "customer_key bigint, customer_id varchar, is_anonymous_visitor boolean",
+    "lifecycle.fct_orders": """source_system varchar, order_id varchar, brand_id varchar, customer_key bigint,
+        channel varchar, channel_domain varchar, status varchar, purchased_on date, paid_amount decimal(18, 4),
+        valid_from date, valid_to date""",
+    "lifecycle.fct_refunds": """source_system varchar, order_id varchar, brand_id varchar, customer_key bigint,
+        is_linked boolean, refunded_on date, refund_amount decimal(18, 4)""",
+}
+
+
+@pytest.fixture(scope="module", params=["fixed", "quintile", "custom"])
+def models(request, tmp_path_factory) -> tuple[str, dict[str, str]]:
+    workspace = tmp_path_factory.mktemp(request.param)
+    return request.param, compiled(workspace, MODELS, f"{{rfm_scheme: {request.param}, rfm_history_months: 4}}")
+
+
+def domains() -> dict[str, str]:
+    seed = pd.read_csv(PROJECT / "seeds" / "channels.csv")
+    return dict(zip(seed.channel, seed.domain, strict=True))
+
+
+def breakpoints() -> list[dict]:
+    seed = pd.read_csv(PROJECT / "seeds" / "rfm_breakpoints.csv").astype(object)
+    rows = seed.where(seed.notna(), None).to_dict("records")
+    # Every other brand b2 has frequency bands of its own under `custom`.
+    own = [(1, None, 1), (2, 1, 3), (3, 3, None)]
+    return rows + [
+        {"scheme": "custom", "brand_id": f"b2.{seed}", "measure": "frequency", "score": s, "above": a, "up_to": u}
+        for s, a, u in own
+        for seed in range(0, 40, 2)
+    ]
+
+
+def population(seed: int) -> tuple[list[tuple], list[tuple]]:
+    """Orders and refunds of a few dozen people on a handful of days and amounts: nearly everybody ties."""
+    rng = random.Random(seed)
+    channels = rng.sample(["tmall", "jd", "store", "website", "kiosk", None], rng.randint(1, 6))
+    days = [AS_OF - dt.timedelta(days=rng.randint(0, 480)) for _ in range(rng.randint(1, 6))]
+    days += [dt.date(2026, 2, 28), AS_OF - dt.timedelta(days=365), AS_OF - dt.timedelta(days=364)]
+    amounts = [Decimal(a) for a in rng.sample(["100", "100.0002", "1000", "50", "0", "300.5"], rng.randint(1, 4))]
+    orders, refunds, everyone = [], [], range(1, rng.choice([1, 2, 7, 40]) + 1)
+    for n in range(rng.randint(1, 3 * len(everyone))):
+        status = rng.choice(["paid", "completed", "completed", "cancelled"])
+        customer = rng.choice([*everyone, None])
+        brand, channel = rng.choice(["b1", "b2"]), rng.choice(channels)
+        day, amount = rng.choice(days), rng.choice(amounts)
+        order_id, back, full_on = f"o{n}", Decimal(0), None
+        if rng.random() < 0.3:
+            for _ in range(rng.randint(1, 2)):
+                on = min(day + dt.timedelta(days=rng.choice([0, 9, 40])), AS_OF)
+                part = amount * rng.choice([1, Decimal("0.5")])
+                refunds.append(("s", order_id, brand, customer, True, on, part))
+            for _, _, _, _, _, on, part in sorted(r for r in refunds if r[1] == order_id):
+                back += part
+                full_on = on if back >= amount and full_on is None else full_on
+        is_purchase = status != "cancelled" and amount > 0
+        orders.append(
+            ("s", order_id, brand, customer, channel, domains().get(channel, "unknown"), status, day, amount)
+            + ((day, full_on) if is_purchase else (None, None))
+        )
+    for n in range(rng.randint(0, 5)):
+        on = rng.choice(days)
+        refunds.append(("s", f"x{n}", rng.choice(["b1", "b2"]), rng.choice(everyone), False, on, Decimal(40)))
+    return orders, refunds
+
+
+def landed(orders: list[tuple], refunds: list[tuple]) -> Warehouse:
+    warehouse = Warehouse()
+    for name, columns in FACTS.items():
+        warehouse.connection.execute(f"create table {name} ({columns})")
+    warehouse.connection.execute("insert into reference.as_of values (?)", [AS_OF])
+    # Two identifiers per person, as the identity map has them; customer 9 is a device.
+    people = [(k, f"C{k}", k == 9) for k in range(1, 41)]
+    warehouse.connection.executemany("insert into identity.int_identity__customer_map values (?, ?, ?)", people * 2)
+    warehouse.connection.executemany(f"insert into lifecycle.fct_orders values ({'?, ' * 10}?)", orders)
+    if refunds:
+        warehouse.connection.executemany(f"insert into lifecycle.fct_refunds values ({'?, ' * 6}?)", refunds)
+    warehouse.seed("channels")
+    warehouse.seed("rfm_classes", ", types = {'rfm_code': 'varchar'}")
+    columns = "scheme varchar, brand_id varchar, measure varchar, score int, above double, up_to double"
+    warehouse.connection.execute(f"create table reference.rfm_breakpoints ({columns})")
+    rows = [tuple(b.values()) for b in breakpoints()]
+    warehouse.connection.executemany("insert into reference.rfm_breakpoints values (?, ?, ?, ?, ?, ?)", rows)
+    return warehouse
+
+
+def run(warehouse: Warehouse, models: dict[str, str]) -> None:
+    for name, sql in models.items():
+        warehouse.table(f"{SCHEMA.get(name, 'marts')}.{name}", sql)
+
+
+def published(warehouse: Warehouse) -> dict[tuple, tuple]:
+    rows = warehouse.rows(
+        """select as_of_date, brand_id, scope, customer_id, recency_days, frequency, monetary_amount, r_score,
+        f_score, m_score, rfm_code from marts.rfm_customers"""
+    )
+    return {row[:4]: row[4:] for row in rows}
+
+
+def expected(orders: list[tuple], refunds: list[tuple], scheme: str) -> dict[tuple, tuple]:
+    order_columns = "source_system order_id brand_id customer_key channel domain status purchased_on paid_amount f t"
+    refund_columns = "source_system order_id brand_id customer_key is_linked refunded_on refund_amount"
+    # Customer 9 is an anonymous visitor: in nobody's means.
+    orders = [(*o[:3], None if o[3] == 9 else o[3], *o[4:]) for o in orders]
+    valid = [o[9] for o in orders if o[9]]
+    days = rfm_oracle.observation_dates(min(valid), AS_OF, 4) if valid else [AS_OF]
+    answer = rfm_oracle.rfm(
+        pd.DataFrame(orders, columns=order_columns.split(), dtype=object),
+        pd.DataFrame(refunds, columns=refund_columns.split(), dtype=object),
+        domains(), breakpoints(), scheme, days,
+    )  # fmt: skip
+    return {(d, b, s, f"C{c}"): v for (d, b, s, c), v in answer.items()}
+
+
+def test_random_populations_with_heavy_ties_agree_with_the_oracle(models):
+    """40 populations per scheme, each a pair of brands of its own, so that one run scores them all."""
+    scheme, sql = models
+    orders, refunds = [], []
+    for seed in range(40):
+        bought, returned = population(seed)
+        orders += [(f"s{seed}", o[1], f"{o[2]}.{seed}", *o[3:]) for o in bought]
+        refunds += [(f"s{seed}", r[1], f"{r[2]}.{seed}", *r[3:]) for r in returned]
+    warehouse = landed(orders, refunds)
+    run(warehouse, sql)
+    assert published(warehouse) == expected(orders, refunds, scheme)
+    check_laws(warehouse)
+
+
+def check_laws(warehouse: Warehouse) -> None:
+    """What holds on any data: equal inputs score equally, better inputs never score lower, tables add up."""
+    for value, score, sign in [
+        ("recency_days", "r_score", "<"), ("frequency", "f_score", ">"), ("monetary_amount", "m_score", ">")
+    ]:  # fmt: skip
+        assert not warehouse.rows(
+            f"""select 1 from marts.rfm_customers as a join marts.rfm_customers as b
+            using (as_of_date, brand_id, scope)
+            where (a.{value} = b.{value} and a.{score} <> b.{score})
+            or (a.{value} {sign} b.{value} and a.{score} < b.{score}) limit 1"""
+        )
+    population = "select as_of_date, brand_id, scope, count(*), sum(monetary_amount) from marts.rfm_customers group by all"
+    for table in ("rfm_segments", "rfm_cross"):
+        grid = ", grid" if table == "rfm_cross" else ""
+        totals = warehouse.rows(
+            f"""select distinct as_of_date, brand_id, scope, sum(customers), sum(monetary_amount)
+            from marts.{table} group by as_of_date, brand_id, scope{grid}"""
+        )
+        assert sorted(totals) == sorted(warehouse.rows(population))
+    for side, other in (("from", "to"), ("to", "from")):
+        assert not warehouse.rows(
+            f"""with flow as (
+                select brand_id, scope, period, {side}_date as d, {side}_code as rfm_code, sum(customers) as n
+                from marts.rfm_migration where {side}_code <> 'none' group by all
+            )
+            select flow.* from flow left join (
+                select as_of_date as d, brand_id, scope, rfm_code, count(*) as n from marts.rfm_customers group by all
+            ) as stock using (d, brand_id, scope, rfm_code) where flow.n is distinct from stock.n"""
+        ), other
+
+
+@pytest.mark.parametrize(("landing", "as_of"), [("cdnow_sample", "1997-09-30"), ("online_retail", "")])
+def test_real_landings_agree_with_the_oracle(landing, as_of):
+    warehouse = real(landing, as_of)
+    columns = "source_system, order_id, brand_id, customer_key, channel, status, purchased_on, paid_amount"
+    orders = warehouse.rows(f"select {columns} from lifecycle.fct_orders")
+    columns_back = "source_system, order_id, brand_id, customer_key, is_linked, refunded_on, refund_amount"
+    refunds = warehouse.rows(f"select {columns_back} from lifecycle.fct_refunds where customer_key is not null")
+    ids = dict(warehouse.rows("select distinct customer_key, customer_id from identity.int_identity__customer_map"))
+    (as_of_date,) = warehouse.rows("select as_of_date from reference.as_of")[0]
+    days = [d for (d,) in warehouse.rows("select distinct as_of_date from marts.rfm_customers order by 1")]
+    first = min(o[6] for o in orders if o[7] > 0 and o[3] is not None)
+    assert days == rfm_oracle.observation_dates(first, as_of_date, 36)
+    checked = [days[0], days[len(days) // 2], days[-1]]
+    answer = rfm_oracle.rfm(
+        pd.DataFrame(orders, columns=columns.split(", "), dtype=object),
+        pd.DataFrame(refunds, columns=columns_back.split(", "), dtype=object),
+        domains(), breakpoints(), "fixed", checked,
+    )  # fmt: skip
+    expected_rows = {(d, b, s, ids[c]): v for (d, b, s, c), v in answer.items()}
+    assert {k: v for k, v in published(warehouse).items() if k[0] in checked} == expected_rows
+    check_laws_of_tables(warehouse)
+
+
+def check_laws_of_tables(warehouse: Warehouse) -> None:
+    """The law of equal inputs on real data, by counting instead of pairing."""
+    for value, score in [("recency_days", "r"), ("frequency", "f"), ("monetary_amount", "m")]:
+        assert not warehouse.rows(
+            f"""select 1 from marts.rfm_customers group by as_of_date, brand_id, scope, {value}
+            having count(distinct {score}_score) > 1 limit 1"""
+        )
+
