@@ -56,7 +56,7 @@ activity_spells as (
     where model = 'fast_activity'
 ),
 
-overlaps as (
+overlapping as (
     {{ quanyu.stay_pairs('stage_spells', 'activity_spells', [0]) | indent(4) }}
 ),
 
@@ -70,13 +70,13 @@ overlap_changes as (
             brand_id,
             from_day as day,
             1 as change
-        from overlaps
+        from overlapping
         union all
         select
             brand_id,
             to_day as day,
             -1 as change
-        from overlaps
+        from overlapping
     ) as ends
     group by brand_id, day
 ),
