@@ -3,6 +3,7 @@
 --      d < valid_to); the stage engine and every reachability figure read it.
 -- Not here: a relationship begun and ended within one day, which is live at the end of no day.
 {{ config(materialized='incremental', incremental_strategy='replace_touched') }}
+-- depends_on: {{ ref('int_lifecycle__touched_customers') }}
 
 with touchpoints as (
     select

@@ -61,10 +61,11 @@ class Customer:
         self.touch_days.sort()
         self.relations.sort()
 
-    def first_day(self) -> int:
+    def first_day(self) -> int | None:
+        """First day with anything that makes a day (a referral that was accepted makes none)."""
         found = self.touch_days + self.other_days + [t[0].toordinal() for t in self.relations]
-        found += [day for day, *_ in self.orders] + self.days.get("message", []) + self.days.get("referral", [])
-        return min(found)
+        found += [day for day, *_ in self.orders] + self.days.get("message", [])
+        return min(found, default=None)
 
     def count(self, behaviour: str, day: int, window: int) -> int:
         """Events with day - window < date <= day."""
@@ -208,9 +209,12 @@ def answer(customers: dict[tuple[str, tuple[str, str]], Customer], as_of: date) 
     first = {}
     for (brand, _), c in customers.items():
         c.finish()
-        first[brand] = min(first.get(brand, last), c.first_day())
+        if c.first_day() is not None:
+            first[brand] = min(first.get(brand, last), c.first_day())
     answers.first_day = {brand: date.fromordinal(day) for brand, day in first.items()}
     for (brand, person), c in customers.items():
+        if brand not in first:
+            continue
         stages = {model: [] for model in RANKS}
         parts_by_day = []
         for day in range(first[brand], last + 1):

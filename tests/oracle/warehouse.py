@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-STAGES = ["+fast_daily", "+fast_periods", "+stage_daily", "+stage_flows", "+fct_stage_spells", "fct_stage_transitions"]
+STAGES = ["+fast_daily", "+stage_daily", "+stage_flows", "+fct_stage_spells", "fct_stage_transitions"]
 
 
 @dataclass
@@ -38,5 +38,15 @@ class Warehouse:
             "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "profiles"),
             "--log-path", str(self.workspace / "logs"), "--target-path", str(self.workspace / "target"),
         ])
+        _let_go()
         failed = [r for r in result.result or [] if str(r.status) in ("error", "fail")]
         assert result.success, "; ".join(f"{r.node.name}: {r.message}" for r in failed) or str(result.exception)
+
+
+def _let_go() -> None:
+    """Close dbt's DuckDB, which otherwise keeps the file open for as long as this process lives."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    if DuckDBConnectionManager._ENV is not None:
+        DuckDBConnectionManager._ENV.close()
+        DuckDBConnectionManager._ENV = None
