@@ -430,51 +430,119 @@ stays as (
     window stays_in_order as (partition by ruleset, brand_number, customer_key order by turn_day)
 ),
 
-{%- set dated = plan.rulesets | selectattr('to_day') | list + plan.rulesets | selectattr('from_day') | list %}
-
-spells as (
-    select
-        stays.*,
-        rulesets.model,
-        rulesets.version
-    from stays
-    inner join (
-        {%- for ruleset in plan.rulesets %}
-        select
-            cast({{ ruleset.number }} as smallint) as ruleset,
-            '{{ ruleset.model }}' as model,
-            {{ ruleset.version }} as version
-        {{ 'union all' if not loop.last }}
-        {%- else %}
-        select
-            cast(0 as smallint) as ruleset,
-            '' as model,
-            0 as version
-        {%- endfor %}
-    ) as rulesets on stays.ruleset = rulesets.ruleset
-    where stays.stage_rank > 0
-),
-
-stage_names as (
-    {%- set all_stages = [] %}
+{%- set dated = [] %}
+{%- for ruleset in plan.rulesets if ruleset.from_day or ruleset.to_day %}{% do dated.append(ruleset) %}{% endfor %}
+rulesets as (
     {%- for ruleset in plan.rulesets %}
-    {%- for stage in columns.stages[ruleset.number] %}
-    {%- do all_stages.append((ruleset.number, stage.rank, stage.stage)) %}
-    {%- endfor %}
-    {%- do all_stages.append((ruleset.number, 0, 'none')) %}
-    {%- endfor %}
-    {%- for number, rank, stage in all_stages %}
     select
-        cast({{ number }} as smallint) as ruleset,
-        {{ rank }} as stage_rank,
-        '{{ stage }}' as stage
+        cast({{ ruleset.number }} as smallint) as ruleset,
+        '{{ ruleset.model }}' as model,
+        {{ ruleset.version }} as version,
+        {{ quanyu.day_number("date '" ~ ruleset.from_day ~ "'") if ruleset.from_day else 0 }} as in_force_from,
+        {{ quanyu.day_number("date '" ~ ruleset.to_day ~ "'") if ruleset.to_day else far }} as in_force_to
     {{ 'union all' if not loop.last }}
     {%- else %}
     select
         cast(0 as smallint) as ruleset,
+        '' as model,
+        0 as version,
+        0 as in_force_from,
+        0 as in_force_to
+    {%- endfor %}
+),
+{% if dated %}
+-- A version holds on its own days only; a stay that goes on under the next version is one stay.
+stays_in_force as (
+    select
+        rulesets.model,
+        stays.brand_number,
+        stays.customer_key,
+        stays.stage_rank,
+        rulesets.version,
+        greatest(stays.from_day, rulesets.in_force_from) as from_day,
+        least(stays.to_day, rulesets.in_force_to) as to_day
+    from stays
+    inner join rulesets on stays.ruleset = rulesets.ruleset
+    where
+        stays.stage_rank > 0
+        and stays.from_day < rulesets.in_force_to
+        and stays.to_day > rulesets.in_force_from
+),
+
+stays_compared as (
+    select
+        *,
+        lag(stage_rank) over in_order = stage_rank and lag(to_day) over in_order = from_day as goes_on
+    from stays_in_force
+    window in_order as (partition by model, brand_number, customer_key order by from_day)
+),
+
+stays_numbered as (
+    select
+        *,
+        sum(case when goes_on then 0 else 1 end) over (
+            partition by model, brand_number, customer_key order by from_day
+            rows between unbounded preceding and current row
+        ) as stay_number
+    from stays_compared
+),
+
+stays_joined as (
+    select
+        model,
+        brand_number,
+        customer_key,
+        stage_rank,
+        max(version) as version,
+        min(from_day) as from_day,
+        max(to_day) as to_day
+    from stays_numbered
+    group by model, brand_number, customer_key, stage_rank, stay_number
+),
+
+spells as (
+    select
+        *,
+        case
+            when lag(to_day) over in_order = from_day then lag(stage_rank) over in_order
+            else 0
+        end as previous_rank,
+        case
+            when lead(from_day) over in_order = to_day then lead(stage_rank) over in_order
+            else 0
+        end as next_rank
+    from stays_joined
+    window in_order as (partition by model, brand_number, customer_key order by from_day)
+),
+{% else %}
+spells as (
+    select
+        rulesets.model,
+        stays.brand_number,
+        stays.customer_key,
+        stays.stage_rank,
+        rulesets.version,
+        stays.from_day,
+        stays.to_day,
+        stays.previous_rank,
+        stays.next_rank
+    from stays
+    inner join rulesets on stays.ruleset = rulesets.ruleset
+    where stays.stage_rank > 0
+),
+{% endif %}
+stage_names as (
+    select
+        model,
+        {{ adapter.quote('rank') }} as stage_rank,
+        stage
+    from {{ ref('stages') }}
+    union all
+    select distinct
+        model,
         0 as stage_rank,
         'none' as stage
-    {%- endfor %}
+    from {{ ref('stages') }}
 ),
 
 int_stages__spells as (
@@ -495,11 +563,11 @@ int_stages__spells as (
     from spells
     inner join brands on spells.brand_number = brands.brand_number
     inner join stage_names
-        on spells.ruleset = stage_names.ruleset and spells.stage_rank = stage_names.stage_rank
+        on spells.model = stage_names.model and spells.stage_rank = stage_names.stage_rank
     inner join stage_names as previous_names
-        on spells.ruleset = previous_names.ruleset and spells.previous_rank = previous_names.stage_rank
+        on spells.model = previous_names.model and spells.previous_rank = previous_names.stage_rank
     inner join stage_names as next_names
-        on spells.ruleset = next_names.ruleset and spells.next_rank = next_names.stage_rank
+        on spells.model = next_names.model and spells.next_rank = next_names.stage_rank
 )
 
 select * from int_stages__spells

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from tests.oracle.stages import HORIZONS, RANKS, Answers
+from tests.oracle.stages import RANKS, Answers
 
 COUNTS = [
     "fertility", "fertility_active", "advancing_base", "advancing_deepened",
@@ -25,16 +25,15 @@ RATES = {
 }
 
 
-def differences(database: Path, answers: Answers, as_of: date, keep=lambda identifier: True) -> list[str]:
-    """`keep` narrows the comparison to the customers the answers are about; then only spells are compared."""
+def differences(database: Path, answers: Answers, as_of: date) -> list[str]:
+    spells = {key: found for key, found in spells_of(database, as_of).items() if key[0] in RANKS}
     with duckdb.connect(str(database), read_only=True) as connection:
-        whole = all(keep(who) for _, _, who in _spells(connection, as_of, lambda _: True))
-        found = _different("spells", _spells(connection, as_of, keep), answers.spells)
-        if whole:
-            found += _different("stage_daily", _daily(connection), {k: dict(v) for k, v in answers.daily.items()})
-            found += _different("stage_flows", _flows(connection), _published(answers))
-            found += _fast(connection, answers)
-    return found
+        return (
+            _different("spells", spells, answers.spells)
+            + _different("stage_daily", _daily(connection), {k: dict(v) for k, v in answers.daily.items()})
+            + _different("stage_flows", _flows(connection), {k: dict(v) for k, v in answers.flows.items()})
+            + _fast(connection, answers)
+        )
 
 
 def _different(what: str, ours: dict, theirs: dict) -> list[str]:
@@ -44,20 +43,20 @@ def _different(what: str, ours: dict, theirs: dict) -> list[str]:
     ]
 
 
-def _spells(connection, as_of: date, keep) -> dict:
-    rows = connection.execute(
-        """
-        select s.model, s.brand_id, m.identifier_type, m.identifier_value, s.stage, s.valid_from, s.valid_to
-        from lifecycle.fct_stage_spells s
-        join identity.int_identity__customer_map m using (customer_id)
-        where s.valid_from <= ?
-        order by all
-        """, [as_of]).fetchall()
+def spells_of(database: Path, as_of: date) -> dict:
+    """{(model, brand, (identifier type, value)): [(stage, from, to or None)]} up to the as-of date."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        rows = connection.execute(
+            """
+            select s.model, s.brand_id, m.identifier_type, m.identifier_value, s.stage, s.valid_from, s.valid_to
+            from lifecycle.fct_stage_spells s
+            join identity.int_identity__customer_map m using (customer_id)
+            where s.valid_from <= ?
+            """, [as_of]).fetchall()
     found: dict = {}
     for model, brand, kind, value, stage, start, end in sorted(rows, key=lambda r: (*r[:4], r[5])):
-        if model in RANKS and keep((kind, value)):
-            spell = (stage, start, end if end is not None and end <= as_of else None)
-            found.setdefault((model, brand, (kind, value)), []).append(spell)
+        spell = (stage, start, end if end is not None and end <= as_of else None)
+        found.setdefault((model, brand, (kind, value)), []).append(spell)
     return found
 
 
@@ -79,13 +78,6 @@ def _flows(connection) -> dict:
         if model in RANKS:
             found.setdefault((model, brand, first, last), {})[source, target] = customers
     return found
-
-
-def _published(answers: Answers) -> dict:
-    return {
-        key: dict(cells) for key, cells in answers.flows.items()
-        if (key[3] - key[2]).days in HORIZONS
-    }
 
 
 def _fast(connection, answers: Answers) -> list[str]:

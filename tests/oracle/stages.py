@@ -266,6 +266,18 @@ def _add_fast(row: Counter, aipl: list, i: int, parts: dict[str, bool]) -> None:
     row["thriving_active_180d"] += parts["thriving_180d"]
 
 
+def spells(customers, as_of: date, judges: dict) -> dict:
+    """Spells alone, under other models than those of METRICS: {model: (customer, day) -> stage or None}."""
+    answers = Answers()
+    last = as_of.toordinal()
+    for (brand, person), c in customers.items():
+        c.finish()
+        start = c.first_day()
+        for model, judge in judges.items() if start is not None else ():
+            _add_spells(answers, model, brand, person, [judge(c, day) for day in range(start, last + 1)], start)
+    return answers.spells
+
+
 # Reading a landing folder.
 
 
@@ -282,7 +294,7 @@ def read_landing(root: Path, as_of: date, keep=lambda identifier: True) -> dict[
     def brand(row):
         return row.get("brand_id") or "default"
 
-    for row in _rows(root, "touchpoints", ("source_system", "event_id")):
+    for row in rows(root, "touchpoints", ("source_system", "event_id")):
         at, who = _time(row["occurred_at"]), person(row)
         if who is None or at.date() > as_of:
             continue
@@ -297,7 +309,7 @@ def read_landing(root: Path, as_of: date, keep=lambda identifier: True) -> dict[
         if kind in STARTS or kind in ENDS:
             which = {"follower": "channel", "wecom": "staff_id", "group": "content_id"}[STARTS.get(kind) or ENDS[kind]]
             c.relations.append((at, kind in ENDS, STARTS.get(kind) or ENDS[kind], row.get(which) or ""))
-    for row in _rows(root, "memberships", ("brand_id", "member_id", "event", "occurred_at")):
+    for row in rows(root, "memberships", ("brand_id", "member_id", "event", "occurred_at")):
         at, who = _time(row["occurred_at"]), ("member_id", str(row["member_id"]))
         if not keep(who) or at.date() > as_of:
             continue
@@ -308,9 +320,9 @@ def read_landing(root: Path, as_of: date, keep=lambda identifier: True) -> dict[
         if row["event"] in ("join", "quit"):
             c.relations.append((at, row["event"] == "quit", "member", row["member_id"]))
     refunds = defaultdict(list)
-    orders = {(r["source_system"], r["order_id"]): r for r in _rows(root, "orders", ("source_system", "order_id"))
+    orders = {(r["source_system"], r["order_id"]): r for r in rows(root, "orders", ("source_system", "order_id"))
               if _time(r["ordered_at"]).date() <= as_of}
-    for row in _rows(root, "refunds", ("source_system", "refund_id")):
+    for row in rows(root, "refunds", ("source_system", "refund_id")):
         at = _time(row["refunded_at"])
         if at.date() > as_of:
             continue
@@ -330,35 +342,35 @@ def read_landing(root: Path, as_of: date, keep=lambda identifier: True) -> dict[
         amount = Decimal(str(row["amount"]))
         if row["status"] in ("paid", "shipped", "completed") and amount > 0 and bought.date() <= as_of:
             c.orders.append((bought.toordinal(), amount, refunds[key]))
-    campaigns = {r["campaign_id"]: r for r in _rows(root, "campaigns", ("campaign_id",))}
-    for row in _rows(root, "messages", ("message_id",)):
+    campaigns = {r["campaign_id"]: r for r in rows(root, "campaigns", ("campaign_id",))}
+    for row in rows(root, "messages", ("message_id",)):
         who = person(row)
         if who is not None and row.get("delivered_at") and _time(row["delivered_at"]).date() <= as_of:
             named = brand(campaigns.get(row.get("campaign_id"), {}))
             customers[named, who].days["message"].append(_time(row["delivered_at"]).toordinal())
-    for row in _rows(root, "referrals", ("referral_id",)):
+    for row in rows(root, "referrals", ("referral_id",)):
         who = person(row, "inviter")
         if who is not None and row.get("accepted_at") and _time(row["accepted_at"]).date() <= as_of:
             customers["default", who].days["referral"].append(_time(row["accepted_at"]).toordinal())
     return dict(customers)
 
 
-def _rows(root: Path, entity: str, key: tuple[str, ...]):
+def rows(root: Path, entity: str, key: tuple[str, ...]):
     """Rows of an entity; of rows with one key that of the later batch."""
     found = {}
     for path in sorted((root / entity).rglob("*")) if (root / entity).is_dir() else []:
         if path.suffix == ".parquet":
             import pyarrow.parquet as pq
 
-            rows = pq.read_table(path).to_pylist()
+            found_rows = pq.read_table(path).to_pylist()
         elif path.suffix == ".csv":
             with path.open(encoding="utf-8", newline="") as handle:
-                rows = [{k: v or None for k, v in row.items()} for row in csv.DictReader(handle)]
+                found_rows = [{k: v or None for k, v in row.items()} for row in csv.DictReader(handle)]
         elif path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            found_rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         else:
             continue
-        for row in rows:
+        for row in found_rows:
             found[tuple(row.get(k) for k in key)] = row
     return list(found.values())
 

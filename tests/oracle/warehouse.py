@@ -22,10 +22,19 @@ class Warehouse:
         from orchestration.contract import load_contract
         from orchestration.intake import Verdict, admit, prepare
 
+        self.workspace.mkdir(parents=True, exist_ok=True)
         with prepare(landing, self.workspace, load_contract()) as prepared:
             admit(prepared, {batch.key: Verdict() for batch in prepared.batches}, self.workspace)
 
     def build(self, *arguments: str, select: list[str] | None = None) -> None:
+        """Seeds, models and data tests."""
+        self._dbt("build", "--select", *(select or STAGES), "--exclude-resource-type", "unit_test", *arguments)
+
+    def run(self, *, select: list[str]) -> None:
+        """Models alone, on the seeds as they are in the database."""
+        self._dbt("run", "--select", *select)
+
+    def _dbt(self, *arguments: str) -> None:
         from dbt.cli.main import dbtRunner
 
         os.environ.update(
@@ -33,9 +42,7 @@ class Warehouse:
             QUANYU_LAKE=str(self.workspace / "lake"), DBT_SEND_ANONYMOUS_USAGE_STATS="false",
         )
         result = dbtRunner().invoke([
-            "build", "--quiet", "--select", *(select or STAGES), *arguments,
-            "--exclude-resource-type", "unit_test",
-            "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "profiles"),
+            *arguments, "--quiet", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "profiles"),
             "--log-path", str(self.workspace / "logs"), "--target-path", str(self.workspace / "target"),
         ])
         _let_go()
