@@ -206,3 +206,20 @@
     {%- set found = plan.atoms | selectattr('source', 'equalto', source) | selectattr('name', 'equalto', name) | list -%}
     {{- return(found[0].bit if found else 0) -}}
 {%- endmacro %}
+
+
+{#- Mask of customer_day.behaviours for a behaviour of the seed stage_behaviours, its purchases left out (they are
+    judged by customer_day.purchase_valid_to). Some rule must ask for every part of it. -#}
+{% macro behaviour_mask(plan, behaviour) %}
+    {%- set mask = namespace(value=0) -%}
+    {%- for row in quanyu.seed_rows('stage_behaviours',
+            ['behaviour', 'source', 'name', 'value_from', 'value_below', 'value_unknown'], ['behaviour', 'source', 'name'])
+            if row.behaviour == behaviour and row.source != 'purchase' -%}
+        {%- set found = plan.atoms | selectattr('key', 'equalto', quanyu.atom_key(row)) | list -%}
+        {%- if not found -%}
+            {{ exceptions.raise_compiler_error("no rule of stage_rules uses all parts of `" ~ behaviour ~ "`") }}
+        {%- endif -%}
+        {%- set mask.value = mask.value + found[0].bit -%}
+    {%- endfor -%}
+    {{ return(mask.value) }}
+{% endmacro %}

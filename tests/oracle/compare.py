@@ -33,6 +33,7 @@ def differences(database: Path, answers: Answers, as_of: date) -> list[str]:
             + _different("stage_daily", _daily(connection), {k: dict(v) for k, v in answers.daily.items()})
             + _different("stage_flows", _flows(connection), {k: dict(v) for k, v in answers.flows.items()})
             + _fast(connection, answers)
+            + _different("fast_periods", _periods(connection), {k: dict(v) for k, v in answers.periods.items()})
         )
 
 
@@ -105,3 +106,16 @@ def _fast(connection, answers: Answers) -> list[str]:
         if (brand, first - timedelta(1)) in seen:
             found.append(f"fast_daily {brand}: begins before {first}")
     return found
+
+
+def _periods(connection) -> dict:
+    columns = ["fertility", "fertility_active", "advancing_base", "advancing_deepened",
+               "superiority", "thriving_base", "thriving_active"]
+    return {
+        tuple(key): dict(zip(columns, values, strict=True))
+        for *key, values in (
+            (*row[:3], row[3:]) for row in connection.execute(
+                f"select brand_id, period_kind, period_id, {', '.join(columns)} from marts.fast_periods"
+            ).fetchall()
+        )
+    }

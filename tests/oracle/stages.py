@@ -200,10 +200,14 @@ class Answers:
     daily: dict = field(default_factory=lambda: defaultdict(Counter))
     flows: dict = field(default_factory=lambda: defaultdict(Counter))
     fast: dict = field(default_factory=lambda: defaultdict(Counter))
+    # {(brand, kind, period): values}
+    periods: dict = field(default_factory=lambda: defaultdict(Counter))
     first_day: dict = field(default_factory=dict)
 
 
-def answer(customers: dict[tuple[str, tuple[str, str]], Customer], as_of: date) -> Answers:
+def answer(
+    customers: dict[tuple[str, tuple[str, str]], Customer], as_of: date, promotions: list[dict] | None = None
+) -> Answers:
     answers = Answers()
     last = as_of.toordinal()
     first = {}
@@ -233,7 +237,46 @@ def answer(customers: dict[tuple[str, tuple[str, str]], Customer], as_of: date) 
                         answers.flows[model, brand, day - timedelta(lag), day][by_day[i - lag] or "none", stage or "none"] += 1
         for i, parts in enumerate(parts_by_day):
             _add_fast(answers.fast[brand, date.fromordinal(first[brand] + i)], stages["aipl"], i, parts)
+        members = [parts["member"] for parts in parts_by_day]
+        for kind, name, start, end in _periods(brand, first[brand], last, promotions or []):
+            _add_period(answers.periods[brand, kind, name], c, stages["aipl"], members, first[brand], start, min(end, last))
     return answers
+
+
+def _periods(brand: str, first: int, last: int, promotions: list[dict]):
+    """(kind, name, first day, last day) of every period that has begun and touches the days of the brand."""
+    for day in range(first, last + 1):
+        on = date.fromordinal(day)
+        if day == first or on.weekday() == 0:
+            monday = day - on.weekday()
+            yield "week", date.fromordinal(monday).isoformat(), monday, monday + 6
+        if day == first or on.day == 1:
+            start = on.replace(day=1)
+            end = (start + timedelta(days=32)).replace(day=1).toordinal() - 1
+            yield "month", start.isoformat()[:7], start.toordinal(), end
+    for row in promotions:
+        start, end = (date.fromisoformat(row[k]).toordinal() for k in ("starts_on", "ends_on"))
+        if row["brand_id"] in ("*", brand) and start <= last and end >= first:
+            yield "promotion", row["promotion_id"], start, end
+
+
+def _add_period(row: Counter, c: Customer, aipl: list, members: list, first: int, start: int, end: int) -> None:
+    """METRICS 0.12, 4.1: the union, advancing from the day before to the end, thriving of the members before."""
+    rank = {None: 0, **{s: n for n, s in enumerate(RANKS["aipl"], 1)}}
+    there = any(aipl[max(start - first, 0):end - first + 1])
+    before = start - 1 - first
+    bought = any(start <= day for day in c.purchase_days(end))
+    touched = any(start <= day <= end for day in c.touch_days)
+    benefited = bought or any(start <= day <= end for b in THRIVING for day in c.days.get(b, ()))
+    from_stage = aipl[before] if before >= 0 else None
+    was_member = before >= 0 and members[before]
+    row["fertility"] += there
+    row["fertility_active"] += there and (touched or bought)
+    row["advancing_base"] += from_stage is not None
+    row["advancing_deepened"] += from_stage is not None and rank[aipl[end - first]] > rank[from_stage]
+    row["superiority"] += members[end - first]
+    row["thriving_base"] += was_member
+    row["thriving_active"] += was_member and benefited
 
 
 def _add_spells(answers, model, brand, person, by_day, first_day) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.oracle import histories, stages
 from tests.oracle.compare import differences, spells_of
-from tests.oracle.warehouse import Warehouse
+from tests.oracle.warehouse import PROJECT, Warehouse
 
 LANDINGS = Path(os.environ.get("QUANYU_REAL_LANDINGS", Path(__file__).parents[3] / "shared" / "landing"))
 HISTORIES = int(os.environ.get("QUANYU_STAGE_HISTORIES", "30"))
@@ -27,7 +27,8 @@ SPELLS = """
 
 
 def _answers(landing: Path, as_of: date):
-    return stages.answer(stages.read_landing(landing, as_of), as_of)
+    with (PROJECT / "seeds" / "promotion_calendar.csv").open(encoding="utf-8", newline="") as handle:
+        return stages.answer(stages.read_landing(landing, as_of), as_of, list(csv.DictReader(handle)))
 
 
 def _rows(warehouse: Warehouse, sql: str) -> list[tuple]:
