@@ -67,19 +67,26 @@
     {%- if condition.kind == 'live' -%}
         {{ return('case when (live & ' ~ condition.mask ~ ') <> 0 then ' ~ far ~ ' else 0 end') }}
     {%- elif condition.kind == 'last' -%}
-        {{ return(quanyu.shared_column(columns.first, 'last', 'max(case when ' ~ hit ~ ' then '
-            ~ (far if is_ever else 'day + ' ~ condition.days) ~ ' else 0 end) over so_far')) }}
+        {%- set last = quanyu.shared_column(columns.first, 'last',
+            quanyu.last_known('case when ' ~ hit ~ ' then day end') ~ ' over so_far') -%}
+        {{ return('case when ' ~ last ~ ' is not null then ' ~ far ~ ' else 0 end' if is_ever
+            else 'coalesce(' ~ last ~ ' + ' ~ condition.days ~ ', 0)') }}
     {%- elif condition.kind in ('second', 'cycle') -%}
+        {#- On the second of two rows of one day `before` is that day itself; the first of them has seen the day
+            before it, and both expiries only ever grow. -#}
         {%- set before = quanyu.shared_column(columns.first, 'before',
-            'max(case when ' ~ hit ~ ' then day end) over earlier_days') -%}
+            quanyu.last_known('case when ' ~ hit ~ ' then day end') ~ ' over so_far_before') -%}
         {%- if condition.kind == 'second' -%}
-            {{ return(quanyu.shared_column(columns.second, 'second', 'max(case when ' ~ hit ~ ' and ' ~ before
-                ~ ' is not null then ' ~ (far if is_ever else before ~ ' + ' ~ condition.days)
-                ~ ' else 0 end) over so_far')) }}
+            {%- set expiry = quanyu.shared_column(columns.second, 'second', quanyu.last_known('case when ' ~ hit
+                ~ ' and ' ~ before ~ ' < day then ' ~ (far if is_ever else before ~ ' + ' ~ condition.days) ~ ' end')
+                ~ ' over so_far') -%}
+        {%- else -%}
+            {#- At most N days apart and at most N days ago: N days ago still holds, hence the 1. -#}
+            {%- set expiry = quanyu.shared_column(columns.second, 'cycle', quanyu.last_known('case when ' ~ hit
+                ~ ' and ' ~ before ~ ' < day and day - ' ~ before ~ ' <= ' ~ condition.days
+                ~ ' then day + ' ~ condition.days ~ ' + 1 end') ~ ' over so_far') -%}
         {%- endif -%}
-        {#- At most N days apart and at most N days ago: N days ago still holds, hence the 1. -#}
-        {{ return(quanyu.shared_column(columns.second, 'cycle', 'max(case when ' ~ hit ~ ' and day - ' ~ before
-            ~ ' <= ' ~ condition.days ~ ' then day + ' ~ condition.days ~ ' + 1 else 0 end) over so_far')) }}
+        {{ return('coalesce(' ~ expiry ~ ', 0)') }}
     {%- else -%}
         {%- do columns.sums.append(condition) -%}
         {%- set total = 'sum(value_' ~ columns.sums | length ~ ') over (partition by brand_number, customer_key, epoch_from'

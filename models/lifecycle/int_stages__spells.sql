@@ -278,8 +278,7 @@ followed as (
         {{ unit }},
         day,
         behaviours,
-        -- Packed with its day, so that the greatest is the latest.
-        coalesce(max(day * 16 + relationships) over so_far, 0) & 15 as live,
+        coalesce({{ quanyu.last_known('relationships') }} over so_far, 0) as live,
         greatest(day, epoch_from) as from_day,
         least(lead(day, 1, {{ far }}) over in_order, epoch_to) as to_day
         {%- for name, sql in columns.first.items() %},
@@ -291,9 +290,9 @@ followed as (
             partition by {{ unit }} order by day
             rows between unbounded preceding and current row
         ),
-        earlier_days as (
+        so_far_before as (
             partition by {{ unit }} order by day
-            range between unbounded preceding and 1 preceding
+            rows between unbounded preceding and 1 preceding
         ),
         in_order as (partition by {{ unit }} order by day)
 ),
