@@ -1,11 +1,14 @@
 -- Grain: one row per brand, customer and day with any activity, up to the as-of date.
 -- Why: the one table that stages, RFM, FAST and the customer marts share instead of scanning touch-points.
 -- Not here: anonymous orders; days on which only time passed.
-{{ config(materialized='incremental', incremental_strategy='replace_touched') }}
+{{ config(materialized='incremental', incremental_strategy='replace_touched_by_rules') }}
+-- depends_on: {{ ref('stage_rules') }} {{ ref('stages') }} {{ ref('stage_models') }} {{ ref('stage_behaviours') }}
+-- depends_on: {{ ref('event_types') }}
+{%- set plan = quanyu.stage_plan() %}
 
 {% if is_incremental() %}
 with touched as (
-    {{ quanyu.touched_since_last_refresh() }}
+    {{ quanyu.touched_by_rules() }}
 ),
 {% else %}
 with touched as (
@@ -18,7 +21,10 @@ touchpoints as (
         brand_id,
         customer_key,
         occurred_on as activity_date,
-        count(*) as touchpoint_count
+        count(*) as touchpoint_count,
+        bit_or(
+            cast({{ quanyu.touchpoint_bits(plan, 'event_type', 'event_value') | indent(12) }} as bigint)
+        ) as behaviours
     from {{ ref('fct_touchpoints') }}
     {% if is_incremental() %}
     where customer_key in (select touched.customer_key from touched)
@@ -42,12 +48,65 @@ memberships as (
     select
         memberships.brand_id,
         customers.customer_key,
-        memberships.occurred_on
+        memberships.occurred_on,
+        case
+            when memberships.membership_event = 'join'
+                then cast({{ quanyu.source_bit(plan, 'membership', 'join') }} as bigint)
+        end as behaviours
     from {{ ref('stg_landing__memberships') }} as memberships
     inner join {{ ref('int_identity__customer_map') }} as customers
         on memberships.member_key = customers.identifier_key
     inner join touched on customers.customer_key = touched.customer_key
     where memberships.occurred_on <= (select as_of.as_of_date from {{ ref('as_of') }} as as_of)
+),
+
+-- What is live at the end of each day on which something began or ended.
+relationship_turns as (
+    select
+        brand_id,
+        customer_key,
+        relationship,
+        valid_from as activity_date,
+        1 as change
+    from {{ ref('fct_relationship_spells') }}
+    where customer_key in (select touched.customer_key from touched)
+    union all
+    select
+        brand_id,
+        customer_key,
+        relationship,
+        valid_to as activity_date,
+        -1 as change
+    from {{ ref('fct_relationship_spells') }}
+    where valid_to is not null and customer_key in (select touched.customer_key from touched)
+),
+
+relationship_changes as (
+    select
+        brand_id,
+        customer_key,
+        activity_date
+        {%- for relationship in quanyu.relationship_bits() %},
+        sum(case when relationship = '{{ relationship }}' then change else 0 end) as {{ relationship }}_change
+        {%- endfor %}
+    from relationship_turns
+    group by brand_id, customer_key, activity_date
+),
+
+relationships as (
+    select
+        brand_id,
+        customer_key,
+        activity_date,
+        {%- for relationship, bit in quanyu.relationship_bits().items() %}
+        {{ '+ ' if not loop.first }}case
+            when sum({{ relationship }}_change) over (
+                partition by brand_id, customer_key order by activity_date
+            ) > 0 then {{ bit }}
+            else 0
+        end
+        {%- endfor %} as relationships
+    from relationship_changes
 ),
 
 activity as (
@@ -62,37 +121,60 @@ activity as (
         0 as purchase_net_amount,
         0 as refund_amount,
         0 as unlinked_refund_amount,
-        0 as membership_event_count
+        0 as membership_event_count,
+        behaviours,
+        cast(null as integer) as relationships,
+        cast(null as date) as purchase_valid_to
     from touchpoints
     union all
     select
         brand_id,
         customer_key,
         ordered_on as activity_date,
-        0, 1, 0, 0, 0, 0, 0, 0
+        0, 1, 0, 0, 0, 0, 0, 0, null, null, null
     from orders
     union all
     select
         brand_id,
         customer_key,
         purchased_on as activity_date,
-        0, 0, 1, paid_amount, net_amount, 0, 0, 0
+        0,
+        0,
+        case when is_valid_purchase then 1 else 0 end,
+        case when is_valid_purchase then paid_amount else 0 end,
+        case when is_valid_purchase then net_amount else 0 end,
+        0,
+        0,
+        0,
+        null,
+        null,
+        coalesce(valid_to, {{ quanyu.far_date() }})
     from orders
-    where is_valid_purchase
+    where
+        valid_from <= (select as_of.as_of_date from {{ ref('as_of') }} as as_of)
+        and (valid_to is null or valid_to > valid_from)
     union all
     select
         brand_id,
         customer_key,
         refunded_on as activity_date,
-        0, 0, 0, 0, 0, refund_amount, case when is_linked then 0 else refund_amount end, 0
+        0, 0, 0, 0, 0, refund_amount, case when is_linked then 0 else refund_amount end, 0,
+        null, null, null
     from refunds
     union all
     select
         brand_id,
         customer_key,
         occurred_on as activity_date,
-        0, 0, 0, 0, 0, 0, 0, 1
+        0, 0, 0, 0, 0, 0, 0, 1, behaviours, null, null
     from memberships
+    union all
+    select
+        brand_id,
+        customer_key,
+        activity_date,
+        0, 0, 0, 0, 0, 0, 0, 0, null, relationships, null
+    from relationships
 ),
 
 customer_day as (
@@ -108,6 +190,13 @@ customer_day as (
         cast(sum(refund_amount) as decimal(18, 4)) as refund_amount,
         cast(sum(unlinked_refund_amount) as decimal(18, 4)) as unlinked_refund_amount,
         cast(sum(membership_event_count) as bigint) as membership_event_count,
+        -- What the stage rules ask about a day, a bit each; the bits are the plan's own (macros/stages/engine.sql).
+        coalesce(bit_or(behaviours), 0) as behaviours,
+        -- Relationships live at the end of the day, on the days on which one began or ended; else NULL.
+        cast(max(relationships) as smallint) as relationships,
+        -- The day is a purchase day until this day comes (9999-12-31 = for good); NULL = it never was one.
+        max(purchase_valid_to) as purchase_valid_to,
+        cast({{ plan.hash }} as bigint) as _rules,
         cast({{ quanyu.refresh_number() }} as bigint) as _refresh
     from activity
     group by brand_id, customer_key, activity_date

@@ -17,6 +17,8 @@ changes as (
         ('orders', ['identifier_key'], ['ordered_at', 'paid_at']),
         ('refunds', ['identifier_key'], ['refunded_at']),
         ('memberships', ['identifier_key', quanyu.member_key()], ['occurred_at']),
+        ('messages', ['identifier_key'], ['delivered_at']),
+        ('referrals', ['inviter_key'], ['accepted_at']),
     ] %}
     {%- for key in keys %}
     select {{ key }} as identifier_key
@@ -31,6 +33,14 @@ changes as (
     union all
     {%- endfor %}
     {%- endfor %}
+    -- The campaign of a message says its brand.
+    select messages.identifier_key
+    from {{ ref('base_landing__campaigns') }} as campaigns
+    inner join {{ ref('base_landing__messages') }} as messages on campaigns.campaign_id = messages.campaign_id
+    {%- if is_incremental() %}
+    where campaigns._refresh > {{ own_refresh }}
+    {%- endif %}
+    union all
     -- A refund concerns the buyer of its order.
     select orders.identifier_key
     from {{ ref('base_landing__refunds') }} as refunds

@@ -1,0 +1,202 @@
+"""Cost of the stage engine: full build and one-day refresh against a scan of the same columns.
+
+    python bench/stages.py --workspace DIR [--events 1,10,50] [--naive]
+
+The touch-points, orders and identities are generated and put in the place of the models above the engine
+(fct_touchpoints, fct_orders, int_identity__customer_map, int_lifecycle__touched_customers); customer_day,
+int_stages__spells, stocks and flows are then run by dbt as they are. Sizes are in millions of touch-points over 731
+days, 50 to a customer in ten visits of five, 4.4 % orders beside them, one order in twenty refunded in full. Seconds are dbt's own execution
+times. `scan` reads customer, day, type and value of every touch-point once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+
+PROJECT = Path(__file__).parents[1]
+FIRST_DAY, DAYS = "2024-01-01", 731
+TYPES = (
+    ["ad_impression"] * 30 + ["ad_click"] * 5 + ["content_view"] * 12 + ["product_view"] * 25 + ["store_view"] * 6
+    + ["live_watch"] * 3 + ["search_category"] * 3 + ["search_brand"] * 2 + ["favorite"] * 2 + ["cart_add"] * 4
+    + ["login"] * 2 + ["interact"] + ["coupon_claim"] + ["share"] + ["review"] + ["follow"] + ["unfollow"]
+)
+MARTS = ["int_stages__calendar", "int_stages__daily", "stage_daily", "stage_flows", "fast_daily", "fast_periods"]
+
+
+def dbt(workspace: Path, *arguments: str) -> dict[str, float]:
+    """Seconds by model; memory of the process in MB under 'memory'."""
+    env = dict(
+        os.environ, QUANYU_WORKSPACE=str(workspace), QUANYU_DATABASE=str(workspace / "warehouse.duckdb"),
+        QUANYU_LAKE=str(workspace / "lake"), DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+    )
+    target = workspace / "target"
+    done = subprocess.run(
+        [sys.executable, "-m", "dbt.cli.main", *arguments, "--quiet", "--project-dir", str(PROJECT),
+         "--profiles-dir", str(PROJECT / "profiles"), "--target-path", str(target), "--log-path", str(workspace / "logs")],
+        env=env, capture_output=True, text=True, check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    results = json.loads((target / "run_results.json").read_text())["results"]
+    seconds = {r["unique_id"].split(".")[-1]: r["execution_time"] for r in results}
+    seconds["memory"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return seconds
+
+
+def generate(connection: duckdb.DuckDBPyConnection, millions: float) -> None:
+    events, customers = int(millions * 1e6), int(millions * 1e6 / 50)
+    kind = connection.execute(
+        "select table_type from information_schema.tables where table_name = 'fct_touchpoints'").fetchone()[0]
+    connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} lifecycle.fct_touchpoints")
+    connection.execute("delete from lifecycle.fct_orders")
+    connection.execute("delete from identity.int_identity__customer_map")
+    connection.execute("delete from lifecycle.int_lifecycle__touched_customers")
+    connection.execute(f"""
+        create table lifecycle.fct_touchpoints as
+        select 'x' as source_system, cast(i as varchar) as event_id, 'b' as brand_id,
+            cast(hash(hash(i // 5) % {customers}) >> 1 as bigint) as customer_key,
+            cast(occurred_on as timestamp) + to_seconds(cast(hash(i, 3) % 86400 as integer)) as occurred_at, *
+        from (
+            select i, date '{FIRST_DAY}' + cast((i // 5 * 5) * {DAYS} // {events} as integer) as occurred_on,
+                (array{TYPES})[1 + cast(hash(i, 1) % {len(TYPES)} as integer)] as event_type,
+                'c' || (i % 3) as channel, null::varchar as product_id, null::varchar as campaign_id,
+                null::varchar as content_id, null::varchar as store_id, null::varchar as staff_id,
+                cast(1 + hash(i, 2) % 5 as decimal(18, 4)) as event_value
+            from range({events}) as r (i)
+        )
+    """)
+    connection.execute(f"""
+        insert into lifecycle.fct_orders by name
+        select * exclude (h), purchased_on as valid_from, purchased_on as ordered_on, 50.0 as paid_amount, 50.0 as net_amount,
+            case when h % 20 = 0 then purchased_on + 10 end as valid_to, h % 20 <> 0 as is_valid_purchase
+        from (
+            select 'x' as source_system, cast(i as varchar) as order_id, 'b' as brand_id, hash(i, 9) as h,
+                cast(hash(hash(i, 5) % {customers}) >> 1 as bigint) as customer_key, false as is_anonymous,
+                date '{FIRST_DAY}' + cast(hash(i, 6) % {DAYS} as integer) as purchased_on, 'paid' as status
+            from range({int(events * 0.044)}) as r (i)
+        )
+    """)
+    connection.execute(f"""
+        insert into identity.int_identity__customer_map by name
+        select cast(hash(cast(i as ubigint)) >> 1 as bigint) as identifier_key, identifier_key as customer_key,
+            'C' || cast(i as varchar) as customer_id, 'member_id' as identifier_type,
+            cast(i as varchar) as identifier_value, false as is_anonymous_visitor
+        from range({customers}) as r (i)
+    """)
+    connection.execute("""
+        insert into lifecycle.int_lifecycle__touched_customers by name
+        select customer_key, (select as_of_date from reference.as_of) as as_of_date, 1 as _refresh
+        from identity.int_identity__customer_map
+    """)
+    connection.execute("checkpoint")
+
+
+def scan(connection: duckdb.DuckDBPyConnection) -> float:
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        connection.execute(
+            "select max(customer_key), max(occurred_on), max(event_type), max(event_value) from lifecycle.fct_touchpoints"
+        ).fetchall()
+        seconds.append(time.perf_counter() - start)
+    return sorted(seconds)[1]
+
+
+def one_more_day(connection: duckdb.DuckDBPyConnection, millions: float) -> int:
+    """A day of late touch-points lands: its customers are touched in a new refresh. How many they are."""
+    connection.execute(f"""
+        create or replace temp table fresh as
+        select * replace ('n' || event_id as event_id) from lifecycle.fct_touchpoints
+        where occurred_on = date '{FIRST_DAY}' + {DAYS - 1};
+        insert into lifecycle.fct_touchpoints select * from fresh;
+        update lifecycle.int_lifecycle__touched_customers set _refresh = 1000000
+        where customer_key in (select customer_key from fresh);
+    """)
+    return connection.execute("select count(distinct customer_key) from fresh").fetchone()[0]
+
+
+def naive(connection: duckdb.DuckDBPyConnection) -> float:
+    """AIPL by a snapshot per day, counted, for all days: what a daily job per day costs."""
+    start = time.perf_counter()
+    for back in range(DAYS):
+        connection.execute(f"""
+            with d as (select date '{FIRST_DAY}' + {back} as d),
+            touch as (
+                select customer_key,
+                    bool_or(event_type in ('search_brand','favorite','cart_add','interact','share','coupon_claim','login'))
+                    or count(distinct case when event_type in ('product_view','store_view') then occurred_on end) >= 2 as i,
+                    bool_or(event_type in ('ad_impression','ad_click','content_view','live_watch','search_category',
+                                           'product_view','store_view')) as a
+                from lifecycle.fct_touchpoints, d where occurred_on <= d and occurred_on > d - 15 group by customer_key),
+            follows as (select distinct customer_key from (
+                select customer_key, channel, max_by(event_type, occurred_at) as e from lifecycle.fct_touchpoints, d
+                where event_type in ('follow', 'unfollow') and occurred_on <= d group by all) where e = 'follow'),
+            praise as (select distinct customer_key from lifecycle.fct_touchpoints, d
+                where event_type = 'review' and event_value >= 4 and occurred_on <= d and occurred_on > d - 365),
+            bought as (select customer_key, count(distinct case when purchased_on > d - 365 then purchased_on end) as n
+                from lifecycle.fct_orders, d where valid_from <= d and (valid_to is null or d < valid_to)
+                and purchased_on > d - 910 group by customer_key)
+            select count(*), sum((n >= 2 or n is not null and praise.customer_key is not null)::int)
+            from touch full join follows using (customer_key) full join bought using (customer_key)
+                left join praise using (customer_key)
+            where i or a or follows.customer_key is not null or n is not null
+        """).fetchall()
+    return time.perf_counter() - start
+
+
+def measure(workspace: Path, millions: float, with_naive: bool) -> dict:
+    database = workspace / "warehouse.duckdb"
+    with duckdb.connect(str(database), config={"memory_limit": "8GB"}) as connection:
+        generate(connection, millions)
+        connection.execute(f"update reference.as_of set as_of_date = date '{FIRST_DAY}' + {DAYS - 1}")
+        row = {"million": millions, "scan": scan(connection)}
+        if with_naive and millions <= 1:
+            row["naive"] = naive(connection)
+        for seed in ("stage_models", "stages", "stage_rules"):
+            connection.execute(f"create or replace table reference.all_{seed} as from reference.{seed}")
+            connection.execute(f"delete from reference.{seed} where model <> 'aipl'")
+    alone = dbt(workspace, "run", "--full-refresh", "-s", "fct_relationship_spells", "customer_day", "int_stages__spells")
+    with duckdb.connect(str(database)) as connection:
+        for seed in ("stage_models", "stages", "stage_rules"):
+            connection.execute(f"insert into reference.{seed} from reference.all_{seed} where model <> 'aipl'")
+            connection.execute(f"drop table reference.all_{seed}")
+    full = dbt(workspace, "run", "--full-refresh", "-s", "fct_relationship_spells", "customer_day", "int_stages__spells", *MARTS)
+    with duckdb.connect(str(database)) as connection:
+        row["models"] = connection.execute("select count(*) from reference.stage_models").fetchone()[0]
+        row["spells"] = connection.execute("select count(*) from lifecycle.int_stages__spells").fetchone()[0]
+        row["touched"] = one_more_day(connection, millions)
+    day = dbt(workspace, "run", "-s", "fct_relationship_spells", "customer_day", "int_stages__spells")
+    row |= {
+        "customer_day": full["customer_day"], "aipl": alone["customer_day"] + alone["int_stages__spells"],
+        "all_spells": full["int_stages__spells"], "marts": sum(full[m] for m in MARTS),
+        "refresh_day": day["customer_day"] + day["int_stages__spells"] + day["fct_relationship_spells"],
+        "memory_mb": full["memory"],
+    }
+    row["aipl_scans"] = row["aipl"] / row["scan"]
+    row["next_model_scans"] = (full["customer_day"] + full["int_stages__spells"] - row["aipl"]) / (row["models"] - 1) / row["scan"]
+    return {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--workspace", type=Path, required=True, help="an empty folder; it is filled")
+    arguments.add_argument("--events", default="1,10", help="millions of touch-points, with commas")
+    arguments.add_argument("--naive", action="store_true", help="also a snapshot per day, at 1 million")
+    chosen = arguments.parse_args()
+    chosen.workspace.mkdir(parents=True, exist_ok=True)
+    dbt(chosen.workspace, "build", "-s", "+fast_daily", "+fast_periods", "--exclude-resource-type", "test", "unit_test")
+    for millions in chosen.events.split(","):
+        print(json.dumps(measure(chosen.workspace, float(millions), chosen.naive)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

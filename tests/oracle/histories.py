@@ -1,0 +1,146 @@
+"""Random small histories that crowd the edges: ends of windows, same-day ties, refunds on the last day, members who
+quit, the leap day, midnight in another time zone, two brands. One landing holds many: each history has its own two
+brands and people, so that one build answers for all of them and every figure is compared per history."""
+
+from __future__ import annotations
+
+import csv
+import random
+from datetime import datetime, timedelta
+from pathlib import Path
+
+AS_OF = datetime(2024, 4, 12)
+EDGES = [1, 6, 7, 8, 9, 10, 14, 15, 16, 29, 30, 31, 89, 90, 91, 92, 179, 180, 181, 364, 365, 366, 909, 910, 911]
+EVENTS = (
+    "ad_impression ad_click search_category search_brand content_view product_view product_view product_view store_view "
+    "live_watch live_watch store_visit login register follow follow unfollow wecom_add wecom_delete group_join group_leave "
+    "message_in interact comment share favorite cart_add cart_remove coupon_claim coupon_use sample_claim points_earn "
+    "points_redeem review review review"
+).split()
+
+
+class Landing:
+    """Rows by entity and batch, written as CSV."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], list[dict]] = {}
+
+    def add(self, entity: str, batch: str, **row) -> None:
+        self.rows.setdefault((entity, batch), []).append(row)
+
+    def write(self, root: Path, batches=None) -> None:
+        for (entity, batch), rows in self.rows.items():
+            if batches is not None and batch not in batches:
+                continue
+            folder = root / entity / f"dt={batch}"
+            folder.mkdir(parents=True, exist_ok=True)
+            columns = list(dict.fromkeys(c for row in rows for c in row))
+            with (folder / "rows.csv").open("w", encoding="utf-8", newline="") as handle:
+                writer = csv.DictWriter(handle, columns)
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+def make(count: int, seed: int) -> Landing:
+    """`count` histories. Rows up to the first batch date arrive with it, save one in ten that comes late."""
+    landing = Landing()
+    for number in range(count):
+        _history(landing, number, random.Random(f"{seed}-{number}"))
+    return landing
+
+
+FIRST_BATCH = (AS_OF - timedelta(days=20)).strftime("%Y-%m-%d")
+LAST_BATCH = AS_OF.strftime("%Y-%m-%d")
+
+
+def _history(landing: Landing, number: int, rng: random.Random) -> None:
+    length = rng.choice([20, 45, 45, 120, 120, 200, 400, 400, 1000])
+    brands = [f"h{number}a", f"h{number}b"]
+    if number % 7 == 0:
+        brands[0] = "default"
+    anchors = [AS_OF - timedelta(days=rng.randrange(length)) for _ in range(2)]
+    if rng.random() < 0.3:
+        anchors.append(datetime(2024, 2, 29))
+    if rng.random() < 0.5:
+        anchors.append(AS_OF)
+    serial = iter(range(10**6))
+
+    def moment() -> datetime:
+        """A time at, or an edge away from, a moment that already matters."""
+        for _ in range(20):
+            day = rng.choice(anchors) + timedelta(days=rng.choice([0, 0, 0, 1, -1, *rng.sample(EDGES, 4)]) * rng.choice([1, 1, -1]))
+            if AS_OF - timedelta(days=length) <= day <= AS_OF:
+                break
+        else:
+            day = AS_OF
+        if len(anchors) < 8:
+            anchors.append(day)
+        clock = rng.choice([(0, 0, 0), (23, 59, 59), (12, 0, 0), (12, 0, 0), (rng.randrange(24), rng.randrange(60), 0)])
+        return day.replace(hour=clock[0], minute=clock[1], second=clock[2])
+
+    def written(at: datetime) -> str:
+        style = rng.random()
+        if style < 0.6:
+            return at.strftime("%Y-%m-%d %H:%M:%S")
+        if style < 0.8:
+            return (at - timedelta(hours=8)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return (at - timedelta(hours=13)).strftime("%Y-%m-%dT%H:%M:%S") + "-05:00"
+
+    def batch(at: datetime) -> str:
+        late = rng.random() < 0.1
+        return FIRST_BATCH if at.strftime("%Y-%m-%d") <= FIRST_BATCH and not late else LAST_BATCH
+
+    for person in range(rng.choice([1, 2, 3, 4])):
+        member = f"m{number}-{person}"
+        who = {"identifier_type": "member_id", "identifier_value": member}
+        for _ in range(rng.choice([0, 2, 5, 12, 25])):
+            at, kind = moment(), rng.choice(EVENTS)
+            value = {"review": rng.choice(["", "3", "4", "5"]), "live_watch": rng.choice(["", "0", "9", "9.5", "10", "60"])}
+            for _ in range(rng.choice([1, 1, 1, 2])):
+                landing.add(
+                    "touchpoints", batch(at), event_id=f"e{number}-{person}-{next(serial)}", source_system="x",
+                    brand_id=rng.choice(brands), occurred_at=written(at), event_type=kind,
+                    channel=rng.choice(["tmall", "store", "miniprogram"]), **who, staff_id=rng.choice(["s1", "s2"]),
+                    content_id=rng.choice(["g1", "g2"]), value=value.get(kind, ""),
+                )
+        for _ in range(rng.choice([0, 0, 1, 2, 4])):
+            at = moment()
+            landing.add("memberships", batch(at), brand_id=rng.choice(brands), member_id=member,
+                        event=rng.choice(["join", "join", "quit", "tier"]), occurred_at=written(at), tier="t1", **who)
+        for _ in range(rng.choice([0, 0, 1, 2, 4, 6])):
+            _order(landing, rng, moment, written, batch, brands, who, f"o{number}-{person}-{next(serial)}")
+        for _ in range(rng.choice([0, 0, 1, 2])):
+            at = moment()
+            landing.add("messages", batch(at), message_id=f"x{number}-{person}-{next(serial)}", channel="sms",
+                        campaign_id=rng.choice(["", *(f"c{b}" for b in brands)]), **who, sent_at=written(at),
+                        delivered_at=rng.choice(["", written(at)]))
+        if rng.random() < 0.3:
+            at = moment()
+            landing.add("referrals", batch(at), referral_id=f"r{number}-{person}", inviter_type="member_id",
+                        inviter_value=member, invited_at=written(at), accepted_at=rng.choice(["", written(at)]))
+    for brand in brands:
+        landing.add("campaigns", FIRST_BATCH, campaign_id=f"c{brand}", brand_id=brand, name=brand,
+                    scenario="promotion", starts_on="2021-01-01", ends_on="2024-12-31")
+
+
+def _order(landing, rng, moment, written, batch, brands, who, order_id) -> None:
+    at = moment()
+    amount = rng.choice([0, 1, 10, 10, 99.5])
+    ordered = at - timedelta(days=rng.choice([0, 0, 0, 1]))
+    paid = rng.choice(["", written(at)])
+    landing.add(
+        "orders", batch(at), order_id=order_id, source_system="x", brand_id=rng.choice(brands), **who,
+        ordered_at=written(ordered if paid else at), paid_at=paid,
+        status=rng.choice(["paid", "paid", "shipped", "completed", "completed", "created", "cancelled"]), amount=amount,
+    )
+    if rng.random() < 0.5 and amount:
+        shares = rng.choice([[1], [1], [0.4, 0.6], [0.5], [0.4, 0.7]])
+        back = at
+        for number, share in enumerate(shares):
+            back = back + timedelta(days=rng.choice([0, 0, 1, *rng.sample(EDGES, 2)]))
+            if rng.random() < 0.2:
+                back = AS_OF
+            if back > AS_OF.replace(hour=23, minute=59, second=59):
+                break
+            landing.add("refunds", batch(max(back, at)), refund_id=f"{order_id}-{number}", source_system="x",
+                        order_id=order_id, refunded_at=written(back), amount=round(amount * share, 2), **who)

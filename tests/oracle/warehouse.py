@@ -1,0 +1,59 @@
+"""A warehouse built from a landing folder for a test: intake without the gate, then dbt in this process."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+STAGES = ["+fast_daily", "+fast_periods", "+stage_daily", "+stage_flows", "+fct_stage_spells", "fct_stage_transitions"]
+
+
+@dataclass
+class Warehouse:
+    workspace: Path
+
+    @property
+    def database(self) -> Path:
+        return self.workspace / "warehouse.duckdb"
+
+    def admit(self, landing: Path) -> None:
+        from orchestration.contract import load_contract
+        from orchestration.intake import Verdict, admit, prepare
+
+        self.workspace.mkdir(parents=True, exist_ok=True)
+        with prepare(landing, self.workspace, load_contract()) as prepared:
+            admit(prepared, {batch.key: Verdict() for batch in prepared.batches}, self.workspace)
+
+    def build(self, *arguments: str, select: list[str] | None = None) -> None:
+        """Seeds, models and data tests."""
+        self._dbt("build", "--select", *(select or STAGES), "--exclude-resource-type", "unit_test", *arguments)
+
+    def run(self, *, select: list[str]) -> None:
+        """Models alone, on the seeds as they are in the database."""
+        self._dbt("run", "--select", *select)
+
+    def _dbt(self, *arguments: str) -> None:
+        from dbt.cli.main import dbtRunner
+
+        os.environ.update(
+            QUANYU_WORKSPACE=str(self.workspace), QUANYU_DATABASE=str(self.database),
+            QUANYU_LAKE=str(self.workspace / "lake"), DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+        )
+        result = dbtRunner().invoke([
+            *arguments, "--quiet", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "profiles"),
+            "--log-path", str(self.workspace / "logs"), "--target-path", str(self.workspace / "target"),
+        ])
+        _let_go()
+        failed = [r for r in result.result or [] if str(r.status) in ("error", "fail")]
+        assert result.success, "; ".join(f"{r.node.name}: {r.message}" for r in failed) or str(result.exception)
+
+
+def _let_go() -> None:
+    """Close dbt's DuckDB, which otherwise keeps the file open for as long as this process lives."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    if DuckDBConnectionManager._ENV is not None:
+        DuckDBConnectionManager._ENV.close()
+        DuckDBConnectionManager._ENV = None

@@ -1,0 +1,150 @@
+"""Stages, flows and FAST of real builds against the slow reading of METRICS (tests/oracle)."""
+
+from __future__ import annotations
+
+import csv
+import os
+import zlib
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.oracle import histories, stages
+from tests.oracle.compare import differences, spells_of
+from tests.oracle.warehouse import PROJECT, Warehouse
+
+LANDINGS = Path(os.environ.get("QUANYU_REAL_LANDINGS", Path(__file__).parents[3] / "shared" / "landing"))
+HISTORIES = int(os.environ.get("QUANYU_STAGE_HISTORIES", "30"))
+SEED = int(os.environ.get("QUANYU_STAGE_SEED", "1"))
+ENGINE = ["customer_day", "int_stages__spells", "fct_stage_spells"]
+SPELLS = """
+    select model, brand_id, customer_key, stage, valid_from, valid_to, previous_stage, next_stage
+    from lifecycle.int_stages__spells order by all
+"""
+
+
+def _answers(landing: Path, as_of: date):
+    with (PROJECT / "seeds" / "promotion_calendar.csv").open(encoding="utf-8", newline="") as handle:
+        return stages.answer(stages.read_landing(landing, as_of), as_of, list(csv.DictReader(handle)))
+
+
+def _rows(warehouse: Warehouse, sql: str) -> list[tuple]:
+    with duckdb.connect(str(warehouse.database), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory) -> tuple[Warehouse, Path]:
+    """Random histories landed in two batches and built twice; one row in ten of the first batch comes with the second."""
+    root = tmp_path_factory.mktemp("histories")
+    landing = histories.make(HISTORIES, SEED)
+    warehouse = Warehouse(root / "workspace")
+    landing.write(root / "landing", {histories.FIRST_BATCH})
+    warehouse.admit(root / "landing")
+    warehouse.build()
+    first_day = date.fromisoformat(histories.FIRST_BATCH)
+    assert differences(warehouse.database, _answers(root / "landing", first_day), first_day) == []
+    landing.write(root / "landing")
+    warehouse.admit(root / "landing")
+    warehouse.build()
+    return warehouse, root / "landing"
+
+
+def test_random_histories_agree_with_the_slow_reading_after_late_data(grown):
+    warehouse, landing = grown
+    as_of = histories.AS_OF.date()
+    assert differences(warehouse.database, _answers(landing, as_of), as_of) == []
+
+
+def test_the_same_day_built_again_changes_nothing_and_equals_a_full_build(grown):
+    warehouse, _ = grown
+    stamped = SPELLS.replace("select", "select _refresh,")
+    before = _rows(warehouse, stamped)
+    warehouse.build(select=ENGINE)
+    assert _rows(warehouse, stamped) == before
+    incremental = _rows(warehouse, SPELLS)
+    warehouse.build("--full-refresh", select=["fct_relationship_spells", *ENGINE])
+    assert _rows(warehouse, SPELLS) == incremental
+
+
+def test_a_seventh_model_is_seed_rows_and_a_new_version_keeps_the_history_before_its_day(grown):
+    warehouse, landing = grown
+    with duckdb.connect(str(warehouse.database)) as connection:
+        connection.execute("""
+            insert into reference.stage_models (model, version, in_force_from, is_published)
+            values ('seventh', 1, null, true), ('seventh', 2, date '2024-03-15', true);
+            insert into reference.stages (model, stage, rank)
+            values ('seventh', 'busy', 1), ('seventh', 'spender', 2), ('seventh', 'fan', 3), ('seventh', 'regular', 4);
+            insert into reference.stage_behaviours (behaviour, source, name, value_from, value_below, value_unknown)
+            values ('look_or_buy', 'touchpoint', 'product_view', null, null, null),
+                   ('look_or_buy', 'purchase', 'valid', null, null, null);
+            insert into reference.stage_rules
+            select 'seventh', v, rules.* from (values (1), (2)) as versions (v), (values
+                ('busy', 1, 1, 'any_touchpoint', 'events', 3, 20),
+                ('spender', 1, 1, 'purchase', 'amount', 20, 100),
+                ('fan', 1, 1, 'look_or_buy', 'days', 3, 60),
+                ('fan', 2, 1, 'follower', 'relationship', null, null),
+                ('fan', 2, 2, 'any_touchpoint', 'events', 2, 30)
+            ) as rules;
+            insert into reference.stage_rules values
+                ('seventh', 1, 'regular', 1, 1, 'purchase', 'events', 3, null),
+                ('seventh', 2, 'regular', 1, 1, 'purchase', 'events', 2, null);
+        """)
+    warehouse.run(select=ENGINE)
+    as_of = histories.AS_OF.date()
+    changed = date(2024, 3, 15).toordinal()
+
+    def seventh(c: stages.Customer, day: int) -> str | None:
+        orders = [(on, amount) for on, amount, refunds in c.orders
+                  if on <= day and sum(a for back, a in refunds if back <= day) < amount]
+        touches = [x for x in c.touch_days if x <= day]
+        looks = {x for x in c.days.get("product_view", ()) if day - 60 < x <= day}
+        if len(orders) >= (2 if day >= changed else 3):
+            return "regular"
+        if len(looks | {on for on, _ in orders if day - 60 < on}) >= 3:
+            return "fan"
+        if "follower" in c.live(day) and len([x for x in touches if day - 30 < x]) >= 2:
+            return "fan"
+        if sum((amount for on, amount in orders if day - 100 < on), Decimal(0)) >= 20:
+            return "spender"
+        return "busy" if len([x for x in touches if day - 20 < x]) >= 3 else None
+
+    expected = stages.spells(stages.read_landing(landing, as_of), as_of, {"seventh": seventh})
+    found = {k: v for k, v in spells_of(warehouse.database, as_of).items() if k[0] == "seventh"}
+    assert {s[0] for spells in found.values() for s in spells} == {"busy", "spender", "fan", "regular"}
+    assert found == expected
+
+
+@pytest.mark.skipif(not LANDINGS.is_dir(), reason=f"no real landings at {LANDINGS}")
+def test_taobao_agrees_with_the_slow_reading(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    warehouse.admit(LANDINGS / "taobao")
+    warehouse.build()
+    as_of = date(2017, 12, 3)
+    assert differences(warehouse.database, _answers(LANDINGS / "taobao", as_of), as_of) == []
+
+
+@pytest.mark.skipif(not LANDINGS.is_dir(), reason=f"no real landings at {LANDINGS}")
+def test_a_slice_of_online_retail_agrees_with_the_slow_reading(tmp_path):
+    as_of = date(2011, 12, 9)
+    orders = [r for r in stages.rows(LANDINGS / "online_retail", "orders", ("source_system", "order_id"))
+              if r["identifier_value"] and zlib.crc32(r["identifier_value"].encode()) % 10 == 0]
+    people = {r["identifier_value"] for r in orders}
+    refunds = [r for r in stages.rows(LANDINGS / "online_retail", "refunds", ("source_system", "refund_id"))
+               if r["identifier_value"] in people]
+    for entity, rows in (("orders", orders), ("refunds", refunds)):
+        folder = tmp_path / "landing" / entity / f"dt={as_of}"
+        folder.mkdir(parents=True)
+        with (folder / "rows.csv").open("w", encoding="utf-8", newline="") as handle:
+            writer = csv.DictWriter(handle, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    warehouse = Warehouse(tmp_path / "workspace")
+    warehouse.admit(tmp_path / "landing")
+    warehouse.build()
+    answers = _answers(tmp_path / "landing", as_of)
+    assert len(people) > 400 and len(refunds) > 200
+    assert differences(warehouse.database, answers, as_of) == []
