@@ -1,5 +1,6 @@
 -- Grain: one row per accepted touch-point up to the as-of date (source_system, event_id).
--- Why: who did what, when and where, with the customer resolved.
+-- Why: who did what, when and where, with the customer resolved; on a device that people share, the person linked
+--      to it last at or before the event, else the first one after.
 -- Not here: purchases (fct_orders), member states (fct_membership_spells).
 {{ config(materialized='view') }}
 
@@ -14,12 +15,22 @@ customers as (
     from {{ ref('int_identity__customer_map') }}
 ),
 
+shared_device_spells as (
+    select
+        identifier_key,
+        customer_key,
+        valid_from,
+        valid_to
+    from {{ ref('int_identity__resolution') }}
+    where valid_from is not null or valid_to is not null
+),
+
 fct_touchpoints as (
     select
         touchpoints.source_system,
         touchpoints.event_id,
         touchpoints.brand_id,
-        customers.customer_key,
+        coalesce(shared_device_spells.customer_key, customers.customer_key) as customer_key,
         touchpoints.occurred_at,
         touchpoints.occurred_on,
         touchpoints.event_type,
@@ -32,6 +43,11 @@ fct_touchpoints as (
         touchpoints.event_value
     from touchpoints
     inner join customers on touchpoints.identifier_key = customers.identifier_key
+    left join shared_device_spells
+        on
+            touchpoints.identifier_key = shared_device_spells.identifier_key
+            and (shared_device_spells.valid_from is null or touchpoints.occurred_at >= shared_device_spells.valid_from)
+            and (shared_device_spells.valid_to is null or touchpoints.occurred_at < shared_device_spells.valid_to)
     where touchpoints.occurred_on <= (select as_of.as_of_date from {{ ref('as_of') }} as as_of)
 )
 

@@ -1,6 +1,7 @@
 -- Grain: one row per customer that any landed row names.
 -- Why: `_refresh` is the refresh in which something about the customer last changed (a row came, was corrected or
---      withdrawn, or became visible because the as-of date moved); incremental models recompute those customers.
+--      withdrawn, became visible because the as-of date moved, or its identifiers changed: merged, split, handed
+--      over); incremental models recompute those customers. One that lost its last identifier stays listed.
 -- Not here: what changed.
 {{ config(
     materialized='incremental', incremental_strategy='delete+insert', unique_key='customer_key'
@@ -53,20 +54,30 @@ changes as (
     {%- endif %}
 ),
 
+-- Everyone who ever had a device in a share of its time is concerned by a change of its rows.
 customers as (
     select
         identifier_key,
         customer_key
-    from {{ ref('int_identity__customer_map') }}
+    from {{ ref('int_identity__resolution') }}
+),
+
+touched as (
+    select customers.customer_key
+    from changes
+    inner join customers on changes.identifier_key = customers.identifier_key
+    {%- if is_incremental() %}
+    union
+    {{ quanyu.resolved_since(own_refresh, has_changed=true) }}
+    {%- endif %}
 ),
 
 int_lifecycle__touched_customers as (
     select distinct
-        customers.customer_key,
+        touched.customer_key,
         as_of.as_of_date,
         cast({{ quanyu.refresh_number() }} as bigint) as _refresh
-    from changes
-    inner join customers on changes.identifier_key = customers.identifier_key
+    from touched
     cross join as_of
 )
 

@@ -1,0 +1,31 @@
+{#- Work tables: what a computation in several statements keeps between them. They live as long as the connection
+    of the model whose hook or body makes them, so that two threads never meet in one. -#}
+
+{% macro create_work_table(name, sql) %}
+    {{- return(adapter.dispatch('create_work_table', 'quanyu')(name, sql)) -}}
+{% endmacro %}
+
+{#- An engine without temporary tables keeps them in a schema of their own. -#}
+{% macro default__create_work_table(name, sql) %}
+    {%- do run_query('create schema if not exists quanyu_work') -%}
+    {%- do run_query('drop table if exists ' ~ quanyu.work_table(name)) -%}
+    {%- do run_query('create table ' ~ quanyu.work_table(name) ~ ' as ' ~ sql) -%}
+{% endmacro %}
+
+{% macro duckdb__create_work_table(name, sql) %}
+    {%- do run_query('create or replace temp table ' ~ quanyu.work_table(name) ~ ' as ' ~ sql) -%}
+{% endmacro %}
+
+
+{% macro work_table(name) %}{{ return(adapter.dispatch('work_table', 'quanyu')(name)) }}{% endmacro %}
+
+{% macro default__work_table(name) %}{{ return('quanyu_work.' ~ name) }}{% endmacro %}
+
+{% macro duckdb__work_table(name) %}{{ return('temp.main.work_' ~ name) }}{% endmacro %}
+
+
+{% macro drop_work_tables(names) %}
+    {%- for name in names -%}
+        {%- do run_query('drop table if exists ' ~ quanyu.work_table(name)) -%}
+    {%- endfor -%}
+{% endmacro %}

@@ -1,0 +1,269 @@
+-- Grain: one row per landed record and pair of identifiers on it (link_key); also one per pair of a plain identifier
+--        and its landed hash, and one per decision in identity_overrides.
+-- Why: the edges of the identity graph, each with the landed record that states it.
+-- Not here: what the guards make of them (identity_refusals). A row that is no longer in force was withdrawn or
+--           corrected; it stays so that both ends are resolved again.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='link_key') }}
+{%- set own_refresh = quanyu.followed_refresh() -%}
+{%- set record = ['_batch', '_file', '_row', '_landed_load'] -%}
+with batches as (
+    select
+        entity,
+        batch,
+        {{ quanyu.seen_order() }} as seen_order
+    from {{ ref('batches') }}
+    where first_load_number is not null
+),
+
+current_profiles as (
+    select
+        _key,
+        updated_at
+    from {{ ref('base_landing__profiles') }}
+    where _fate = 'accepted'
+),
+
+-- A profile that has moved on (a later updated_at) keeps what it said before as history; one that landed again
+-- with the same updated_at, or without one, is a correction, and what it said before is no link any more.
+profiles as (
+    select
+        known.source_system,
+        known.identifier_type,
+        known.identifier_key,
+        known.updated_at,
+        {{ quanyu.contact_key('phone', 'known.') }} as phone_key,
+        {{ quanyu.contact_key('email', 'known.') }} as email_key,
+        {%- for column in record %}
+        known.{{ column }},
+        {%- endfor %}
+        known._fate in ('accepted', 'duplicate')
+        or known._fate = 'superseded' and coalesce(known.updated_at < current_profiles.updated_at, false) as is_in_force
+    from {{ ref('base_landing__profiles') }} as known
+    left join current_profiles on known._key = current_profiles._key
+    where
+        known._reasons is null
+        {%- if is_incremental() %}
+        and known._key in (
+            select changed._key
+            from {{ ref('base_landing__profiles') }} as changed
+            where changed._refresh > {{ own_refresh }}
+        )
+        {%- endif %}
+),
+
+stated as (
+    select
+        'identity_links' as entity,
+        'record' as link_kind,
+        1 as pair_number,
+        source_system,
+        left_type,
+        left_key,
+        right_type,
+        right_key,
+        linked_at,
+        {{ record | join(',\n        ') }},
+        _fate in ('accepted', 'duplicate') as is_in_force
+    from {{ ref('base_landing__identity_links') }}
+    where _reasons is null {% if is_incremental() %}and _refresh > {{ own_refresh }}{% endif %}
+    union all
+    select
+        'memberships' as entity,
+        'record' as link_kind,
+        1 as pair_number,
+        brand_id as source_system,
+        'member_id' as left_type,
+        {{ quanyu.member_key() }} as left_key,
+        identifier_type as right_type,
+        identifier_key as right_key,
+        occurred_at as linked_at,
+        {{ record | join(',\n        ') }},
+        _fate in ('accepted', 'duplicate') as is_in_force
+    from {{ ref('base_landing__memberships') }}
+    where _reasons is null {% if is_incremental() %}and _refresh > {{ own_refresh }}{% endif %}
+    {%- for left, right in [('identifier', 'phone'), ('identifier', 'email'), ('phone', 'email')] %}
+    union all
+    select
+        'profiles' as entity,
+        'record' as link_kind,
+        {{ loop.index }} as pair_number,
+        source_system,
+        {{ 'identifier_type' if left == 'identifier' else "'" ~ left ~ "'" }} as left_type,
+        {{ left }}_key as left_key,
+        '{{ right }}' as right_type,
+        {{ right }}_key as right_key,
+        updated_at as linked_at,
+        {{ record | join(',\n        ') }},
+        is_in_force
+    from profiles
+    {%- endfor %}
+),
+
+records as (
+    select
+        {{ quanyu.hash63_of(['stated.entity', 'stated.pair_number'] + record) }} as link_key,
+        stated.link_kind,
+        stated.left_type,
+        stated.left_key,
+        stated.right_type,
+        stated.right_key,
+        stated.entity,
+        stated.source_system,
+        stated._batch as batch,
+        stated._file as file,
+        stated._row as row_number,
+        cast(null as {{ dbt.type_string() }}) as reason,
+        stated.linked_at,
+        batches.seen_order,
+        stated.is_in_force
+    from stated
+    inner join batches on stated.entity = batches.entity and stated._batch = batches.batch
+    where
+        stated.left_key is not null
+        and stated.right_key is not null
+        and stated.left_key <> stated.right_key
+        {%- if not is_incremental() %}
+        and stated.is_in_force
+        {%- endif %}
+),
+
+identifiers as (
+    select * from {{ ref('int_identity__identifiers') }}
+),
+{% for digest in ['md5', 'sha256'] %}
+{{ digest }}_pairs as (
+    select
+        plain.identifier_type as left_type,
+        plain.identifier_key as left_key,
+        landed_hash.identifier_type as right_type,
+        landed_hash.identifier_key as right_key,
+        '{{ digest }}' as source_system,
+        greatest(plain.first_seen_order, landed_hash.first_seen_order) as seen_order,
+        plain.is_in_force and landed_hash.is_in_force as is_in_force
+    from identifiers as plain
+    inner join identifiers as landed_hash on plain.{{ digest }}_key = landed_hash.identifier_key
+    {%- if is_incremental() %}
+    where plain._refresh > {{ own_refresh }}
+    union
+    select
+        plain.identifier_type as left_type,
+        plain.identifier_key as left_key,
+        landed_hash.identifier_type as right_type,
+        landed_hash.identifier_key as right_key,
+        '{{ digest }}' as source_system,
+        greatest(plain.first_seen_order, landed_hash.first_seen_order) as seen_order,
+        plain.is_in_force and landed_hash.is_in_force as is_in_force
+    from identifiers as plain
+    inner join identifiers as landed_hash on plain.{{ digest }}_key = landed_hash.identifier_key
+    where landed_hash._refresh > {{ own_refresh }}
+    {%- endif %}
+),
+{% endfor %}
+hash_pairs as (
+    select * from md5_pairs
+    union all
+    select * from sha256_pairs
+),
+
+overrides as (
+    {{ quanyu.normalised_overrides() }}
+),
+
+unrecorded as (
+    select
+        {{ quanyu.hash63_of(["'hash'", 'left_key', 'right_key']) }} as link_key,
+        'hash' as link_kind,
+        left_type,
+        left_key,
+        right_type,
+        right_key,
+        source_system,
+        cast(null as {{ dbt.type_string() }}) as reason,
+        seen_order,
+        is_in_force
+    from hash_pairs
+    union all
+    select
+        {{ quanyu.hash63_of(["'override'", 'action', 'left_key', 'right_key']) }} as link_key,
+        case action when 'link' then 'override' else 'split' end as link_kind,
+        left_type,
+        left_key,
+        right_type,
+        right_key,
+        'identity_overrides' as source_system,
+        reason,
+        cast({{ quanyu.decided_order() }} as bigint) as seen_order,
+        true as is_in_force
+    from overrides
+),
+
+all_links as (
+    select * from records
+    union all
+    select
+        link_key,
+        link_kind,
+        left_type,
+        left_key,
+        right_type,
+        right_key,
+        case link_kind when 'hash' then 'int_identity__identifiers' else 'identity_overrides' end as entity,
+        source_system,
+        cast(null as {{ dbt.type_string() }}) as batch,
+        cast(null as {{ dbt.type_string() }}) as file,
+        cast(null as bigint) as row_number,
+        reason,
+        cast(null as {{ quanyu.type_local_timestamp() }}) as linked_at,
+        seen_order,
+        is_in_force
+    from unrecorded
+),
+{% if is_incremental() %}
+fresh as (
+    select * from all_links
+    union all
+    select
+        known.link_key,
+        known.link_kind,
+        known.left_type,
+        known.left_key,
+        known.right_type,
+        known.right_key,
+        known.entity,
+        known.source_system,
+        known.batch,
+        known.file,
+        known.row_number,
+        known.reason,
+        known.linked_at,
+        known.seen_order,
+        false as is_in_force
+    from {{ this }} as known
+    where
+        known.link_kind in ('override', 'split')
+        and known.link_key not in (select all_links.link_key from all_links)
+),
+
+int_identity__links as (
+    select
+        fresh.*,
+        cast({{ quanyu.refresh_number() }} as bigint) as _refresh
+    from fresh
+    left join {{ this }} as known
+        on
+            fresh.link_key = known.link_key
+            and fresh.is_in_force = known.is_in_force
+            and fresh.seen_order = known.seen_order
+            and coalesce(fresh.reason, '') = coalesce(known.reason, '')
+    where known.link_key is null
+)
+{% else %}
+int_identity__links as (
+    select
+        *,
+        cast({{ quanyu.refresh_number() }} as bigint) as _refresh
+    from all_links
+    where is_in_force
+)
+{% endif %}
+select * from int_identity__links
