@@ -60,7 +60,9 @@ rfm as (
         rfm_code,
         rfm_class
     from {{ ref('rfm_customers') }}
-    where scope = 'all'
+    where
+        scope = 'all'
+        and as_of_date = (select as_of.as_of_date from as_of)
 ),
 
 customers as (
