@@ -105,7 +105,9 @@ def run(database: Path, models: dict[str, str]) -> dict:
 
     fits = fit_module()
     connection = duckdb.connect(str(database))
-    connection.execute("set threads = 2; set memory_limit = '1500MB'; set preserve_insertion_order = false")
+    connection.execute(
+        "set threads = 2; set memory_limit = '1500MB'; set preserve_insertion_order = false"
+    )
     seconds = {}
     cpu = time.process_time()
     for name, sql in models.items():
@@ -142,7 +144,12 @@ def main() -> None:
     chosen = arguments.parse_args()
     if chosen.chain:
         folder = Path(chosen.chain)
-        print(json.dumps(run(folder / "bench.duckdb", json.loads((folder / "models.json").read_text())), default=str))
+        print(
+            json.dumps(
+                run(folder / "bench.duckdb", json.loads((folder / "models.json").read_text())),
+                default=str,
+            )
+        )
         return
     from compiled import compiled
 
@@ -155,12 +162,16 @@ def main() -> None:
         with duckdb.connect(str(folder / "bench.duckdb")) as connection:
             prepare(connection, simulate(chosen.customers))
         command = [sys.executable, __file__, "--chain", str(folder)]
-        result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        result = json.loads(
+            subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        )
         print(f"{chosen.customers:,} customers")
         for step, seconds in result["seconds"].items():
             print(f"  {step:<28}{seconds:8.2f} s")
-        print(f"  {'total':<28}{sum(result['seconds'].values()):8.2f} s"
-              f" ({result['cpu_seconds']:.1f} CPU s), peak {result['peak_mb']:,.0f} MB")
+        print(
+            f"  {'total':<28}{sum(result['seconds'].values()):8.2f} s"
+            f" ({result['cpu_seconds']:.1f} CPU s), peak {result['peak_mb']:,.0f} MB"
+        )
         print("  back-test (passed, error, lift, customers):", result["backtest"])
         print("  parameters:", {k: round(v, 4) for k, v in sorted(result["parameters"].items())})
         if chosen.lifetimes:
@@ -176,17 +187,20 @@ def compare(folder: Path, python: str, ours: dict) -> None:
             ) to '{folder}/summary.csv'"""
         )
     command = [python, "-c", LIFETIMES, str(folder / "summary.csv")]
-    theirs = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    theirs = json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+    )
     grouping = ("int_clv__frequency_groups", "int_clv__spend_groups")
     # Our fits are two (as-of and calibration); theirs is one. Both are charged in full.
     mine = ours["seconds"]["int_clv__fits"] + sum(ours["seconds"][step] for step in grouping)
-    print(f"  lifetimes, one fit of each model: {theirs['seconds']:.2f} s; here, two of each: {mine:.2f} s")
+    print(
+        f"  lifetimes, one fit of each model: {theirs['seconds']:.2f} s; here, two of each: {mine:.2f} s"
+    )
     for name, value in sorted(ours["parameters"].items()):
         print(f"    {name:<6} {value:12.6f}   lifetimes {theirs.get(name, 'none')}")
     for name in ("BetaGeoFitter", "GammaGammaFitter"):
         if name in theirs:
             print(f"    {name} of lifetimes: {theirs[name]}")
-
 
 
 if __name__ == "__main__":

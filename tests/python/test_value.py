@@ -50,7 +50,16 @@ def run(models: dict[str, str], orders: list[tuple], refunds: list[tuple] = ()) 
         full_on = day(own[-1][0]) if returned >= paid else None
         warehouse.connection.execute(
             "insert into lifecycle.fct_orders values ('s', ?, 'b', ?, 'web', 'private', ?, ?, ?, ?, ?, ?)",
-            [order_id, customer, day(back), day(back), full_on, paid, paid - returned, full_on is None],
+            [
+                order_id,
+                customer,
+                day(back),
+                day(back),
+                full_on,
+                paid,
+                paid - returned,
+                full_on is None,
+            ],
         )
     for order_id, customer, back, amount in refunds:
         warehouse.connection.execute(
@@ -70,7 +79,14 @@ def everything(warehouse: Warehouse) -> dict[str, list[tuple]]:
     return found
 
 
-BASE = [("a", 1, 200, 100), ("b", 1, 150, 60), ("c", 1, 20, 40), ("d", 2, 180, 70), ("e", 2, 95, 30), ("f", 3, 10, 5)]
+BASE = [
+    ("a", 1, 200, 100),
+    ("b", 1, 150, 60),
+    ("c", 1, 20, 40),
+    ("d", 2, 180, 70),
+    ("e", 2, 95, 30),
+    ("f", 3, 10, 5),
+]
 
 
 def clv_customers(warehouse: Warehouse, fit: str) -> dict[int, tuple]:
@@ -88,7 +104,10 @@ def test_purchase_days_count_and_the_calibration_knows_nothing_of_the_holdout(mo
     assert clv_customers(warehouse, "as_of") == {
         1: (2, 180, 200, 201.0, 100.0), 2: (1, 85, 180, 100.0, 30.0), 3: (0, 0, 10, 5.0, 0.0)
     }  # fmt: skip
-    assert clv_customers(warehouse, "calibration") == {1: (1, 50, 110, 161.0, 60.0), 2: (1, 85, 90, 100.0, 30.0)}
+    assert clv_customers(warehouse, "calibration") == {
+        1: (1, 50, 110, 161.0, 60.0),
+        2: (1, 85, 90, 100.0, 30.0),
+    }
 
 
 def test_a_full_refund_in_the_holdout_undoes_the_purchase_there_and_not_before(models):
@@ -121,7 +140,10 @@ def test_cohorts_keep_money_on_both_bases_and_blank_what_is_not_seen(models):
         from marts.retention_cohorts where acquisition_channel = 'all'"""
     )
     assert total == [(305 - 25 - 7, 305 - 25 - 7, 0, 0)]
-    assert warehouse.rows(
-        """select observed_customers, repeat_customers from marts.repurchase_cohorts
+    assert (
+        warehouse.rows(
+            """select observed_customers, repeat_customers from marts.repurchase_cohorts
         where acquisition_channel = 'all' and horizon_days = 365"""
-    ) == [(0, None)] * 3
+        )
+        == [(0, None)] * 3
+    )
