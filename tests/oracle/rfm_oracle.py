@@ -11,7 +11,9 @@ import pandas as pd
 MEASURES = ("recency", "frequency", "monetary")
 
 
-def observation_dates(first_purchase: dt.date, as_of: dt.date, history_months: int) -> list[dt.date]:
+def observation_dates(
+    first_purchase: dt.date, as_of: dt.date, history_months: int
+) -> list[dt.date]:
     """Month ends from the first purchase on, at most `history_months` whole months back, and the as-of date."""
     days, year, month = {as_of}, as_of.year, as_of.month
     for _ in range(history_months + 1):
@@ -67,7 +69,9 @@ def raw_values(
     return result
 
 
-def score(value, peers: list, measure: str, scheme: str, breakpoints: list[dict], brand: str) -> int:
+def score(
+    value, peers: list, measure: str, scheme: str, breakpoints: list[dict], brand: str
+) -> int:
     """Score of one value among its peers. Worse peers are counted one by one, so equal values score equally."""
     if scheme == "quintile":
         worse = sum(p > value if measure == "recency" else p < value for p in peers)
@@ -99,7 +103,10 @@ def rfm(
             people = {key: v for key, v in values.items() if key[:2] == (brand, scope)}
             columns = [list(c) for c in zip(*people.values(), strict=True)]
             scores_of = [
-                {v: score(v, columns[i], measure, scheme, breakpoints, brand) for v in set(columns[i])}
+                {
+                    v: score(v, columns[i], measure, scheme, breakpoints, brand)
+                    for v in set(columns[i])
+                }
                 for i, measure in enumerate(MEASURES)
             ]
             scores = {k: [scores_of[i][v[i]] for i in range(3)] for k, v in people.items()}

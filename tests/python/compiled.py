@@ -45,10 +45,19 @@ def dbt(workspace: Path, *arguments: str, as_of_date: str = ""):
             [
                 *(arguments[0], "--quiet", *arguments[1:]),
                 *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "profiles")),
-                *("--log-path", str(workspace / "logs"), "--target-path", str(workspace / "target")),
+                *(
+                    "--log-path",
+                    str(workspace / "logs"),
+                    "--target-path",
+                    str(workspace / "target"),
+                ),
             ]
         )
-    failed = [f"{r.node.name}: {r.message}" for r in result.result or [] if str(r.status) in ("error", "fail")]
+    failed = [
+        f"{r.node.name}: {r.message}"
+        for r in result.result or []
+        if str(r.status) in ("error", "fail")
+    ]
     assert result.success, failed or result.exception
     return result
 
@@ -84,7 +93,9 @@ def real(landing: str, as_of_date: str = "") -> Warehouse:
     """The warehouse of a real landing with RFM and value built, once per test run; skips where it is not at hand."""
     source = SHARED / "landing" / landing
     if not source.is_dir():
-        pytest.skip(f"{source} is not here; set QUANYU_SHARED to the folder that holds landing/{landing}")
+        pytest.skip(
+            f"{source} is not here; set QUANYU_SHARED to the folder that holds landing/{landing}"
+        )
     return _built(source, as_of_date)
 
 
@@ -97,7 +108,14 @@ def _built(source: Path, as_of_date: str) -> Warehouse:
     atexit.register(shutil.rmtree, workspace, ignore_errors=True)
     with prepare(source, workspace, load_contract()) as prepared:
         admit(prepared, {batch.key: Verdict() for batch in prepared.batches}, workspace)
-    chosen = ("--select", "+marts.rfm", "+marts.value", "--exclude", "resource_type:test", "resource_type:unit_test")
+    chosen = (
+        "--select",
+        "+marts.rfm",
+        "+marts.value",
+        "--exclude",
+        "resource_type:test",
+        "resource_type:unit_test",
+    )
     dbt(workspace, "build", *chosen, as_of_date=as_of_date)
     warehouse = Warehouse.__new__(Warehouse)
     warehouse.connection = duckdb.connect(str(workspace / "warehouse.duckdb"))

@@ -12,7 +12,7 @@ import pytest
 from compiled import PROJECT, Warehouse, compiled, real
 
 sys.path.insert(0, str(PROJECT / "tests" / "oracle"))
-import clv_oracle as oracle  # noqa: E402
+import clv_oracle as oracle
 
 
 def _load(path):
@@ -40,13 +40,26 @@ def simulated(customers: int, seed: int = 7) -> pd.DataFrame:
                 break
             days.add(math.ceil(now))
         rows.append((len(days), max(days, default=0), age[i]))
-    return pd.DataFrame(rows, columns=["x", "t_x", "age"]).groupby(["x", "t_x", "age"]).size().reset_index(name="n")
+    return (
+        pd.DataFrame(rows, columns=["x", "t_x", "age"])
+        .groupby(["x", "t_x", "age"])
+        .size()
+        .reset_index(name="n")
+    )
 
 
 def test_published_fits_of_cdnow_are_hit_within_half_a_percent():
     warehouse = real("cdnow_sample", "1997-09-30")
     found = dict(warehouse.rows("select parameter, value from marts.clv_parameters"))
-    published = {"r": 0.243, "alpha": 4.414 * 7, "a": 0.793, "b": 2.426, "p": 6.25, "q": 3.74, "v": 15.44}
+    published = {
+        "r": 0.243,
+        "alpha": 4.414 * 7,
+        "a": 0.793,
+        "b": 2.426,
+        "p": 6.25,
+        "q": 3.74,
+        "v": 15.44,
+    }
     assert found == pytest.approx(published, rel=0.005)
     likelihood, repeats = warehouse.rows(
         """select any_value(log_likelihood), (
@@ -55,14 +68,18 @@ def test_published_fits_of_cdnow_are_hit_within_half_a_percent():
     )[0]
     # A density per day is a seventh of a density per week, once per repeat purchase.
     assert likelihood + float(repeats) * math.log(7) == pytest.approx(-9582.4, rel=0.005)
-    used = warehouse.rows("select distinct is_model_used, not_used_reason, is_converged from marts.clv_parameters")
+    used = warehouse.rows(
+        "select distinct is_model_used, not_used_reason, is_converged from marts.clv_parameters"
+    )
     assert used == [(True, None, True)]
 
 
 def test_a_failed_backtest_falls_back_to_historical_value_and_says_so():
     warehouse = real("online_retail")
     (passed,) = warehouse.rows("select is_passed from marts.clv_backtest where level = 'all'")[0]
-    assert not passed, "the hold-out of online_retail is its Christmas season, which no stationary model foresees"
+    assert not passed, (
+        "the hold-out of online_retail is its Christmas season, which no stationary model foresees"
+    )
     assert warehouse.rows(
         """select distinct is_model_used, not_used_reason, p_alive, clv = historical_value from marts.clv_customers"""
     ) == [(False, "back-test failed", None, True)]
@@ -75,7 +92,10 @@ def test_the_optimum_is_that_of_the_plain_likelihood():
 
     def plain(**changed):
         four = [(found | changed)[k] for k in ("r", "alpha", "a", "b")]
-        return sum(n * oracle.bg_nbd_log_likelihood(*four, x, t, age) for x, t, age, n in g.itertuples(index=False))
+        return sum(
+            n * oracle.bg_nbd_log_likelihood(*four, x, t, age)
+            for x, t, age, n in g.itertuples(index=False)
+        )
 
     best = plain()
     assert fit["is_converged"] and fit["log_likelihood"] == pytest.approx(best, rel=1e-10)
@@ -93,7 +113,9 @@ def test_gamma_gamma_optimum_is_that_of_the_plain_likelihood():
 
     def plain(**changed):
         three = [(found | changed)[k] for k in ("p", "q", "v")]
-        return sum(oracle.gamma_gamma_log_likelihood(*three, *row) for row in zip(x, mean, strict=True))
+        return sum(
+            oracle.gamma_gamma_log_likelihood(*three, *row) for row in zip(x, mean, strict=True)
+        )
 
     best = plain()
     assert fit["is_converged"] and fit["log_likelihood"] == pytest.approx(best, rel=1e-10)
@@ -104,9 +126,13 @@ def test_gamma_gamma_optimum_is_that_of_the_plain_likelihood():
 
 def test_the_same_customers_in_any_order_and_grouping_give_the_same_bytes():
     g = simulated(2000).assign(fit_name="as_of", brand_id="b")
-    g = g.rename(columns={"x": "bg_frequency", "t_x": "bg_recency", "age": "bg_age", "n": "customers"})
+    g = g.rename(
+        columns={"x": "bg_frequency", "t_x": "bg_recency", "age": "bg_age", "n": "customers"}
+    )
     rng = np.random.default_rng(5)
-    spend = g[g.bg_frequency > 0].assign(repeat_amount=lambda s: s.bg_frequency * rng.lognormal(3, 0.6, len(s)))
+    spend = g[g.bg_frequency > 0].assign(
+        repeat_amount=lambda s: s.bg_frequency * rng.lognormal(3, 0.6, len(s))
+    )
     once = clv.fits(g, spend, 10)
     again = clv.fits(g.sample(frac=1, random_state=1), spend.sample(frac=1, random_state=2), 10)
     assert once.to_csv() == again.to_csv() and once.is_converged.all()
@@ -114,7 +140,9 @@ def test_the_same_customers_in_any_order_and_grouping_give_the_same_bytes():
 
 def test_too_few_repeat_buyers_are_not_fitted():
     g = simulated(500).assign(fit_name="as_of", brand_id="b")
-    g = g.rename(columns={"x": "bg_frequency", "t_x": "bg_recency", "age": "bg_age", "n": "customers"})
+    g = g.rename(
+        columns={"x": "bg_frequency", "t_x": "bg_recency", "age": "bg_age", "n": "customers"}
+    )
     spend = g[g.bg_frequency > 0].assign(repeat_amount=lambda s: 10.0 * s.bg_frequency)
     rows = clv.fits(g, spend, int(g.customers[g.bg_frequency > 0].sum()) + 1)
     assert len(rows) == 7 and rows.value.isna().all() and not rows.is_converged.any()
@@ -147,26 +175,41 @@ def predicted(tmp_path_factory) -> Warehouse:
     sql = compiled(tmp_path_factory.mktemp("clv"), names, "{clv_holdout_days: 273}")
     warehouse = Warehouse()
     execute = warehouse.connection.executemany
-    fits = "fit_name varchar, brand_id varchar, parameter varchar, value double, is_converged boolean"
+    fits = (
+        "fit_name varchar, brand_id varchar, parameter varchar, value double, is_converged boolean"
+    )
     warehouse.connection.execute(f"create table lifecycle.int_clv__fits ({fits})")
     people = "bg_frequency bigint, bg_recency bigint, bg_age bigint, repeat_amount decimal(18, 4)"
     keys = "fit_name varchar, brand_id varchar, customer_key bigint"
     warehouse.connection.execute(f"create table lifecycle.int_clv__customers ({keys}, {people})")
     for brand, four in PARAMETERS.items():
-        named = {**dict(zip(("r", "alpha", "a", "b"), four, strict=True)), "p": 6.25, "q": 3.74, "v": 15.44}
+        named = {
+            **dict(zip(("r", "alpha", "a", "b"), four, strict=True)),
+            "p": 6.25,
+            "q": 3.74,
+            "v": 15.44,
+        }
         execute(
             "insert into lifecycle.int_clv__fits values ('as_of', ?, ?, ?, true)",
             [(brand, name, value) for name, value in named.items()],
         )
-        rows = [(brand, n, x, min(age, 3 * age // 4 + x), age, 35 * x) for n, (x, age) in enumerate(HISTORIES)]
+        rows = [
+            (brand, n, x, min(age, 3 * age // 4 + x), age, 35 * x)
+            for n, (x, age) in enumerate(HISTORIES)
+        ]
         execute("insert into lifecycle.int_clv__customers values ('as_of', ?, ?, ?, ?, ?, ?)", rows)
     four = zip(("r", "alpha", "a", "b"), PARAMETERS["metrics"], strict=True)
     execute(
         "insert into lifecycle.int_clv__fits values ('calibration', 'worked', ?, ?, true)",
         [*four, ("p", 6.25), ("q", 3.74), ("v", 15.44)],
     )
-    execute("insert into lifecycle.int_clv__customers values (?, ?, 1, 2, 213, 272, 70)", [("calibration", "worked")])
-    warehouse.table("lifecycle.int_clv__frequency_groups", "select * from lifecycle.int_clv__customers")
+    execute(
+        "insert into lifecycle.int_clv__customers values (?, ?, 1, 2, 213, 272, 70)",
+        [("calibration", "worked")],
+    )
+    warehouse.table(
+        "lifecycle.int_clv__frequency_groups", "select * from lifecycle.int_clv__customers"
+    )
     for name, query in sql.items():
         warehouse.table(f"lifecycle.{name}", query)
     warehouse.table(
@@ -188,7 +231,9 @@ def test_expected_orders_in_sql_are_within_1e_8_of_scipy_at_every_horizon(predic
     for brand, x, age, days, found in rows:
         four = PARAMETERS[brand]
         singular = brand.startswith(("a is", "a near")) or (brand == "a + b is one" and x == 0)
-        expected = oracle.expected_orders_by_integral if singular else oracle.expected_orders_if_alive
+        expected = (
+            oracle.expected_orders_by_integral if singular else oracle.expected_orders_if_alive
+        )
         value = expected(*four, x, age, days)
         assert found == pytest.approx(value, abs=1e-8, rel=1e-10), (brand, x, age, days)
 
@@ -215,7 +260,11 @@ def test_customer_predictions_follow_the_formulas(predicted):
         four, money = PARAMETERS[brand], (6.25, 3.74, 15.44)
         mean = float(amount) / x if x else 0.0
         assert alive == pytest.approx(oracle.p_alive(*four, x, t_x, age), abs=1e-9)
-        year = oracle.expected_orders_if_alive(*four, x, age, 365) * oracle.p_alive(*four, x, t_x, age)
+        year = oracle.expected_orders_if_alive(*four, x, age, 365) * oracle.p_alive(
+            *four, x, t_x, age
+        )
         assert orders == pytest.approx(year, abs=1e-8)
         assert value == pytest.approx(oracle.expected_order_value(*money, x, mean), abs=1e-4)
-        assert discounted == pytest.approx(oracle.discounted_value(*four, *money, x, t_x, age, mean), abs=1e-3)
+        assert discounted == pytest.approx(
+            oracle.discounted_value(*four, *money, x, t_x, age, mean), abs=1e-3
+        )

@@ -14,7 +14,13 @@ from compiled import PROJECT, Warehouse, compiled, real
 sys.path.insert(0, str(PROJECT / "tests" / "oracle"))
 import rfm_oracle
 
-MODELS = ["int_rfm__observation_dates", "rfm_customers", "rfm_segments", "rfm_cross", "rfm_migration"]
+MODELS = [
+    "int_rfm__observation_dates",
+    "rfm_customers",
+    "rfm_segments",
+    "rfm_cross",
+    "rfm_migration",
+]
 SCHEMA = {"int_rfm__observation_dates": "lifecycle"}
 AS_OF = dt.date(2026, 3, 17)
 FACTS = {
@@ -31,7 +37,9 @@ FACTS = {
 @pytest.fixture(scope="module", params=["fixed", "quintile", "custom"])
 def models(request, tmp_path_factory) -> tuple[str, dict[str, str]]:
     workspace = tmp_path_factory.mktemp(request.param)
-    return request.param, compiled(workspace, MODELS, f"{{rfm_scheme: {request.param}, rfm_history_months: 4}}")
+    return request.param, compiled(
+        workspace, MODELS, f"{{rfm_scheme: {request.param}, rfm_history_months: 4}}"
+    )
 
 
 def domains() -> dict[str, str]:
@@ -45,7 +53,14 @@ def breakpoints() -> list[dict]:
     # Every other brand b2 has frequency bands of its own under `custom`.
     own = [(1, None, 1), (2, 1, 3), (3, 3, None)]
     return rows + [
-        {"scheme": "custom", "brand_id": f"b2.{seed}", "measure": "frequency", "score": s, "above": a, "up_to": u}
+        {
+            "scheme": "custom",
+            "brand_id": f"b2.{seed}",
+            "measure": "frequency",
+            "score": s,
+            "above": a,
+            "up_to": u,
+        }
         for s, a, u in own
         for seed in range(0, 40, 2)
     ]
@@ -57,7 +72,10 @@ def population(seed: int) -> tuple[list[tuple], list[tuple]]:
     channels = rng.sample(["tmall", "jd", "store", "website", "kiosk", None], rng.randint(1, 6))
     days = [AS_OF - dt.timedelta(days=rng.randint(0, 480)) for _ in range(rng.randint(1, 6))]
     days += [dt.date(2026, 2, 28), AS_OF - dt.timedelta(days=365), AS_OF - dt.timedelta(days=364)]
-    amounts = [Decimal(a) for a in rng.sample(["100", "100.0002", "1000", "50", "0", "300.5"], rng.randint(1, 4))]
+    amounts = [
+        Decimal(a)
+        for a in rng.sample(["100", "100.0002", "1000", "50", "0", "300.5"], rng.randint(1, 4))
+    ]
     orders, refunds, everyone = [], [], range(1, rng.choice([1, 2, 7, 40]) + 1)
     for n in range(rng.randint(1, 3 * len(everyone))):
         status = rng.choice(["paid", "completed", "completed", "cancelled"])
@@ -75,12 +93,24 @@ def population(seed: int) -> tuple[list[tuple], list[tuple]]:
                 full_on = on if back >= amount and full_on is None else full_on
         is_purchase = status != "cancelled" and amount > 0
         orders.append(
-            ("s", order_id, brand, customer, channel, domains().get(channel, "unknown"), status, day, amount)
+            (
+                "s",
+                order_id,
+                brand,
+                customer,
+                channel,
+                domains().get(channel, "unknown"),
+                status,
+                day,
+                amount,
+            )
             + ((day, full_on) if is_purchase else (None, None))
         )
     for n in range(rng.randint(0, 5)):
         on = rng.choice(days)
-        refunds.append(("s", f"x{n}", rng.choice(["b1", "b2"]), rng.choice(everyone), False, on, Decimal(40)))
+        refunds.append(
+            ("s", f"x{n}", rng.choice(["b1", "b2"]), rng.choice(everyone), False, on, Decimal(40))
+        )
     return orders, refunds
 
 
@@ -91,16 +121,26 @@ def landed(orders: list[tuple], refunds: list[tuple]) -> Warehouse:
     warehouse.connection.execute("insert into reference.as_of values (?)", [AS_OF])
     # Two identifiers per person, as the identity map has them; customer 9 is a device.
     people = [(k, f"C{k}", k == 9) for k in range(1, 41)]
-    warehouse.connection.executemany("insert into identity.int_identity__customer_map values (?, ?, ?)", people * 2)
-    warehouse.connection.executemany(f"insert into lifecycle.fct_orders values ({'?, ' * 10}?)", orders)
+    warehouse.connection.executemany(
+        "insert into identity.int_identity__customer_map values (?, ?, ?)", people * 2
+    )
+    warehouse.connection.executemany(
+        f"insert into lifecycle.fct_orders values ({'?, ' * 10}?)", orders
+    )
     if refunds:
-        warehouse.connection.executemany(f"insert into lifecycle.fct_refunds values ({'?, ' * 6}?)", refunds)
+        warehouse.connection.executemany(
+            f"insert into lifecycle.fct_refunds values ({'?, ' * 6}?)", refunds
+        )
     warehouse.seed("channels")
     warehouse.seed("rfm_classes", ", types = {'rfm_code': 'varchar'}")
-    columns = "scheme varchar, brand_id varchar, measure varchar, score int, above double, up_to double"
+    columns = (
+        "scheme varchar, brand_id varchar, measure varchar, score int, above double, up_to double"
+    )
     warehouse.connection.execute(f"create table reference.rfm_breakpoints ({columns})")
     rows = [tuple(b.values()) for b in breakpoints()]
-    warehouse.connection.executemany("insert into reference.rfm_breakpoints values (?, ?, ?, ?, ?, ?)", rows)
+    warehouse.connection.executemany(
+        "insert into reference.rfm_breakpoints values (?, ?, ?, ?, ?, ?)", rows
+    )
     return warehouse
 
 
@@ -119,7 +159,9 @@ def published(warehouse: Warehouse) -> dict[tuple, tuple]:
 
 def expected(orders: list[tuple], refunds: list[tuple], scheme: str) -> dict[tuple, tuple]:
     order_columns = "source_system order_id brand_id customer_key channel domain status purchased_on paid_amount f t"
-    refund_columns = "source_system order_id brand_id customer_key is_linked refunded_on refund_amount"
+    refund_columns = (
+        "source_system order_id brand_id customer_key is_linked refunded_on refund_amount"
+    )
     # Customer 9 is an anonymous visitor: in nobody's means.
     orders = [(*o[:3], None if o[3] == 9 else o[3], *o[4:]) for o in orders]
     valid = [o[9] for o in orders if o[9]]
@@ -177,16 +219,29 @@ def check_laws(warehouse: Warehouse) -> None:
         ), other
 
 
-@pytest.mark.parametrize(("landing", "as_of"), [("cdnow_sample", "1997-09-30"), ("online_retail", "")])
+@pytest.mark.parametrize(
+    ("landing", "as_of"), [("cdnow_sample", "1997-09-30"), ("online_retail", "")]
+)
 def test_real_landings_agree_with_the_oracle(landing, as_of):
     warehouse = real(landing, as_of)
     columns = "source_system, order_id, brand_id, customer_key, channel, status, purchased_on, paid_amount"
     orders = warehouse.rows(f"select {columns} from lifecycle.fct_orders")
-    columns_back = "source_system, order_id, brand_id, customer_key, is_linked, refunded_on, refund_amount"
-    refunds = warehouse.rows(f"select {columns_back} from lifecycle.fct_refunds where customer_key is not null")
-    ids = dict(warehouse.rows("select distinct customer_key, customer_id from identity.int_identity__customer_map"))
+    columns_back = (
+        "source_system, order_id, brand_id, customer_key, is_linked, refunded_on, refund_amount"
+    )
+    refunds = warehouse.rows(
+        f"select {columns_back} from lifecycle.fct_refunds where customer_key is not null"
+    )
+    ids = dict(
+        warehouse.rows(
+            "select distinct customer_key, customer_id from identity.int_identity__customer_map"
+        )
+    )
     (as_of_date,) = warehouse.rows("select as_of_date from reference.as_of")[0]
-    days = [d for (d,) in warehouse.rows("select distinct as_of_date from marts.rfm_customers order by 1")]
+    days = [
+        d
+        for (d,) in warehouse.rows("select distinct as_of_date from marts.rfm_customers order by 1")
+    ]
     first = min(o[6] for o in orders if o[7] > 0 and o[3] is not None)
     assert days == rfm_oracle.observation_dates(first, as_of_date, 36)
     checked = [days[0], days[len(days) // 2], days[-1]]
@@ -207,4 +262,3 @@ def check_laws_of_tables(warehouse: Warehouse) -> None:
             f"""select 1 from marts.rfm_customers group by as_of_date, brand_id, scope, {value}
             having count(distinct {score}_score) > 1 limit 1"""
         )
-

@@ -27,7 +27,7 @@ periods as (
         end as period,
         earlier.observation_date as from_date
     from observations as later
-    inner join observations as earlier on earlier.observation_date < later.observation_date
+    inner join observations as earlier on later.observation_date > earlier.observation_date
     where
         earlier.is_month_end
         and (

@@ -23,6 +23,14 @@ unlinked_refunds as (
     group by brand_id, customer_key
 ),
 
+-- Filtered here and not in the join: a condition on the left side of a left join costs DuckDB the hash join.
+predictions as (
+    select predictions.*
+    from {{ ref('int_clv__predictions') }} as predictions
+    inner join gate on predictions.brand_id = gate.brand_id
+    where gate.is_model_used and predictions.fit_name = 'as_of'
+),
+
 valued as (
     select
         customers.*,
@@ -43,12 +51,8 @@ valued as (
     inner join gate on customers.brand_id = gate.brand_id
     left join unlinked_refunds
         on customers.brand_id = unlinked_refunds.brand_id and customers.customer_key = unlinked_refunds.customer_key
-    left join {{ ref('int_clv__predictions') }} as predictions
-        on
-            gate.is_model_used
-            and predictions.fit_name = 'as_of'
-            and customers.brand_id = predictions.brand_id
-            and customers.customer_key = predictions.customer_key
+    left join predictions
+        on customers.brand_id = predictions.brand_id and customers.customer_key = predictions.customer_key
     where customers.fit_name = 'as_of'
 ),
 

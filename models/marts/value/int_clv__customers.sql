@@ -11,8 +11,7 @@ with purchase_days as (
         customer_key,
         purchased_on,
         order_count,
-        net_amount,
-        min(purchased_on) over (partition by observation, brand_id, customer_key) as first_purchase_on
+        net_amount
     from {{ ref('int_value__purchase_days') }}
     where observation in ('as_of', 'clv_calibration')
 ),
@@ -23,17 +22,17 @@ int_clv__customers as (
         observation_date,
         brand_id,
         customer_key,
-        first_purchase_on,
+        min(purchased_on) as first_purchase_on,
         max(purchased_on) as last_purchase_on,
         cast(sum(order_count) as bigint) as order_count,
         count(*) - 1 as bg_frequency,
-        {{ quanyu.days_between('first_purchase_on', 'max(purchased_on)') }} as bg_recency,
-        {{ quanyu.days_between('first_purchase_on', 'observation_date') }} as bg_age,
+        {{ quanyu.days_between('min(purchased_on)', 'max(purchased_on)') }} as bg_recency,
+        {{ quanyu.days_between('min(purchased_on)', 'observation_date') }} as bg_age,
         cast(sum(net_amount) as decimal(18, 4)) as net_amount,
-        cast(sum(case when purchased_on > first_purchase_on then net_amount else 0 end) as decimal(18, 4))
-            as repeat_amount
+        -- The first day is not a repeat.
+        cast(sum(net_amount) - min_by(net_amount, purchased_on) as decimal(18, 4)) as repeat_amount
     from purchase_days
-    group by fit_name, observation_date, brand_id, customer_key, first_purchase_on
+    group by fit_name, observation_date, brand_id, customer_key
 )
 
 select * from int_clv__customers

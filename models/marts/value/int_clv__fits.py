@@ -79,7 +79,9 @@ def fit_bg_nbd(x, t_x, age, weight):
         inverse_time = 1.0 / (alpha + days)
         log_gap = log_time[age_again] - log_time[tx_again]
         with np.errstate(divide="ignore"):
-            log_odds = np.log(a) - np.log(b + counts - 1.0, where=counts > 0, out=np.zeros_like(counts))
+            log_odds = np.log(a) - np.log(
+                b + counts - 1.0, where=counts > 0, out=np.zeros_like(counts)
+            )
         odds = log_odds[count_again] + (r + x_again) * log_gap
         left = expit(odds) * n
         by_count = (
@@ -99,7 +101,9 @@ def fit_bg_nbd(x, t_x, age, weight):
         left_by_count = np.bincount(count_again, left, len(counts))
         common = psi(a + b) - psi(a + b + counts)
         slope_r = (
-            customers_by_count @ (psi(r + counts) - psi(r) + logs[1]) - customers_by_age @ log_time + left @ log_gap
+            customers_by_count @ (psi(r + counts) - psi(r) + logs[1])
+            - customers_by_age @ log_time
+            + left @ log_gap
         )
         slope_alpha = (
             total * r / alpha
@@ -107,8 +111,13 @@ def fit_bg_nbd(x, t_x, age, weight):
             + (left * (r + x_again)) @ (inverse_time[age_again] - inverse_time[tx_again])
         )
         slope_a = customers_by_count @ common + left.sum() / a
-        inverse_chances = np.divide(1.0, b + counts - 1.0, where=counts > 0, out=np.zeros_like(counts))
-        slope_b = customers_by_count @ (common + psi(b + counts) - psi(b)) - left_by_count @ inverse_chances
+        inverse_chances = np.divide(
+            1.0, b + counts - 1.0, where=counts > 0, out=np.zeros_like(counts)
+        )
+        slope_b = (
+            customers_by_count @ (common + psi(b + counts) - psi(b))
+            - left_by_count @ inverse_chances
+        )
         slopes = np.array([slope_r * r, slope_alpha * alpha, slope_a * a, slope_b * b])
         return -likelihood / total, -slopes / total
 
@@ -217,7 +226,9 @@ def fits(frequency, spend, min_repeat_buyers):
             found = fit(groups) if enough and len(groups) > 1 else None
             related = float("nan")
             if found and model == "gamma_gamma":
-                related = rounded(correlation(groups.bg_frequency, groups.repeat_amount, groups.customers))
+                related = rounded(
+                    correlation(groups.bg_frequency, groups.repeat_amount, groups.customers)
+                )
             for name in names:
                 rows.append(
                     {
@@ -226,7 +237,9 @@ def fits(frequency, spend, min_repeat_buyers):
                         "model_name": model,
                         "parameter": name,
                         "value": rounded(found["parameters"][name]) if found else float("nan"),
-                        "log_likelihood": rounded(found["log_likelihood"]) if found else float("nan"),
+                        "log_likelihood": rounded(found["log_likelihood"])
+                        if found
+                        else float("nan"),
                         "customers": customers,
                         "repeat_customers": repeat if model == "bg_nbd" else paying,
                         "groups": len(groups),

@@ -119,7 +119,7 @@ contact_owners as (
         owner_id
     from contact_activity
     qualify row_number() over (
-        partition by brand_id, customer_key order by last_active_at desc, owner_id
+        partition by brand_id, customer_key order by last_active_at desc, owner_id asc
     ) = 1
 ),
 
@@ -131,7 +131,7 @@ order_owners as (
     from {{ ref('fct_orders') }}
     where customer_key is not null and staff_id is not null and valid_from is not null
     qualify row_number() over (
-        partition by brand_id, customer_key order by ordered_at desc, source_system, order_id desc
+        partition by brand_id, customer_key order by ordered_at desc, source_system asc, order_id desc
     ) = 1
 ),
 
