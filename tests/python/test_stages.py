@@ -43,6 +43,7 @@ def grown(tmp_path_factory) -> tuple[Warehouse, Path]:
     landing = histories.make(HISTORIES, SEED)
     warehouse = Warehouse(root / "workspace")
     landing.write(root / "landing", {histories.FIRST_BATCH})
+    landing.write(root / "first", {histories.FIRST_BATCH})
     warehouse.admit(root / "landing")
     warehouse.build()
     first_day = date.fromisoformat(histories.FIRST_BATCH)
@@ -57,6 +58,25 @@ def test_random_histories_agree_with_the_slow_reading_after_late_data(grown):
     warehouse, landing = grown
     as_of = histories.AS_OF.date()
     assert differences(warehouse.database, _answers(landing, as_of), as_of) == []
+
+
+def test_every_published_figure_that_late_rows_changed_is_in_the_ledger(grown):
+    warehouse, landing = grown
+    early, late = date.fromisoformat(histories.FIRST_BATCH), histories.AS_OF.date()
+    published = _answers(landing.parent / "first", early).fast
+    now = _answers(landing, late).fast
+    metrics = ["fertility", "fertility_active", "advancing_base", "advancing_deepened", "superiority",
+               "superiority_super", "thriving_active_30d", "thriving_active_180d"]
+    expected = {
+        (brand, day, metric, row[metric], now[brand, day][metric])
+        for (brand, day), row in published.items() for metric in metrics
+        if row[metric] != now[brand, day][metric]
+    }
+    found = set(_rows(warehouse, """
+        select brand_id, as_of_date, metric, old_figure, new_figure from audit.restatements
+        where cause = 'rows changed'
+    """))
+    assert found == expected and found
 
 
 def test_the_same_day_built_again_changes_nothing_and_equals_a_full_build(grown):
