@@ -109,36 +109,27 @@ relationships as (
     from relationship_changes
 ),
 
-activity as (
+other_rows as (
     select
         brand_id,
         customer_key,
-        activity_date,
-        touchpoint_count,
-        0 as placed_order_count,
+        ordered_on as activity_date,
+        1 as placed_order_count,
         0 as purchase_count,
         0 as purchase_amount,
         0 as purchase_net_amount,
         0 as refund_amount,
         0 as unlinked_refund_amount,
         0 as membership_event_count,
-        behaviours,
+        cast(null as bigint) as behaviours,
         cast(null as integer) as relationships,
         cast(null as date) as purchase_valid_to
-    from touchpoints
-    union all
-    select
-        brand_id,
-        customer_key,
-        ordered_on as activity_date,
-        0, 1, 0, 0, 0, 0, 0, 0, null, null, null
     from orders
     union all
     select
         brand_id,
         customer_key,
         purchased_on as activity_date,
-        0,
         0,
         case when is_valid_purchase then 1 else 0 end,
         case when is_valid_purchase then paid_amount else 0 end,
@@ -158,7 +149,7 @@ activity as (
         brand_id,
         customer_key,
         refunded_on as activity_date,
-        0, 0, 0, 0, 0, refund_amount, case when is_linked then 0 else refund_amount end, 0,
+        0, 0, 0, 0, refund_amount, case when is_linked then 0 else refund_amount end, 0,
         null, null, null
     from refunds
     union all
@@ -166,40 +157,64 @@ activity as (
         brand_id,
         customer_key,
         occurred_on as activity_date,
-        0, 0, 0, 0, 0, 0, 0, 1, behaviours, null, null
+        0, 0, 0, 0, 0, 0, 1, behaviours, null, null
     from memberships
     union all
     select
         brand_id,
         customer_key,
         activity_date,
-        0, 0, 0, 0, 0, 0, 0, 0, null, relationships, null
+        0, 0, 0, 0, 0, 0, 0, null, relationships, null
     from relationships
 ),
 
-customer_day as (
+-- Touch-points are nearly all of the days, so the rest is added to them instead of both being grouped again.
+others as (
     select
         brand_id,
         customer_key,
         activity_date,
-        cast(sum(touchpoint_count) as bigint) as touchpoint_count,
-        cast(sum(placed_order_count) as bigint) as placed_order_count,
-        cast(sum(purchase_count) as bigint) as purchase_count,
-        cast(sum(purchase_amount) as decimal(18, 4)) as purchase_amount,
-        cast(sum(purchase_net_amount) as decimal(18, 4)) as purchase_net_amount,
-        cast(sum(refund_amount) as decimal(18, 4)) as refund_amount,
-        cast(sum(unlinked_refund_amount) as decimal(18, 4)) as unlinked_refund_amount,
-        cast(sum(membership_event_count) as bigint) as membership_event_count,
+        sum(placed_order_count) as placed_order_count,
+        sum(purchase_count) as purchase_count,
+        sum(purchase_amount) as purchase_amount,
+        sum(purchase_net_amount) as purchase_net_amount,
+        sum(refund_amount) as refund_amount,
+        sum(unlinked_refund_amount) as unlinked_refund_amount,
+        sum(membership_event_count) as membership_event_count,
+        bit_or(behaviours) as behaviours,
+        max(relationships) as relationships,
+        max(purchase_valid_to) as purchase_valid_to
+    from other_rows
+    group by brand_id, customer_key, activity_date
+),
+
+customer_day as (
+    select
+        coalesce(touchpoints.brand_id, others.brand_id) as brand_id,
+        coalesce(touchpoints.customer_key, others.customer_key) as customer_key,
+        coalesce(touchpoints.activity_date, others.activity_date) as activity_date,
+        cast(coalesce(touchpoints.touchpoint_count, 0) as bigint) as touchpoint_count,
+        {%- for count in ['placed_order_count', 'purchase_count'] %}
+        cast(coalesce(others.{{ count }}, 0) as bigint) as {{ count }},
+        {%- endfor %}
+        {%- for amount in ['purchase_amount', 'purchase_net_amount', 'refund_amount', 'unlinked_refund_amount'] %}
+        cast(coalesce(others.{{ amount }}, 0) as decimal(18, 4)) as {{ amount }},
+        {%- endfor %}
+        cast(coalesce(others.membership_event_count, 0) as bigint) as membership_event_count,
         -- What the stage rules ask about a day, a bit each; the bits are the plan's own (macros/stages/engine.sql).
-        coalesce(bit_or(behaviours), 0) as behaviours,
+        coalesce(touchpoints.behaviours, 0) | coalesce(others.behaviours, 0) as behaviours,
         -- Relationships live at the end of the day, on the days on which one began or ended; else NULL.
-        cast(max(relationships) as smallint) as relationships,
+        cast(others.relationships as smallint) as relationships,
         -- The day is a purchase day until this day comes (9999-12-31 = for good); NULL = it never was one.
-        max(purchase_valid_to) as purchase_valid_to,
+        others.purchase_valid_to,
         cast({{ plan.hash }} as bigint) as _rules,
         cast({{ quanyu.refresh_number() }} as bigint) as _refresh
-    from activity
-    group by brand_id, customer_key, activity_date
+    from touchpoints
+    full join others
+        on
+            touchpoints.brand_id = others.brand_id
+            and touchpoints.customer_key = others.customer_key
+            and touchpoints.activity_date = others.activity_date
 )
 
 select * from customer_day

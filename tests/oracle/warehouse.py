@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-STAGES = ["+fast_daily", "+fast_periods", "+stage_daily", "+stage_flows", "+fct_stage_spells", "fct_stage_transitions"]
+STAGES = ["+path:models/marts/fast", "+restatements", "fct_stage_transitions"]
 
 
 @dataclass

@@ -43,6 +43,7 @@ def grown(tmp_path_factory) -> tuple[Warehouse, Path]:
     landing = histories.make(HISTORIES, SEED)
     warehouse = Warehouse(root / "workspace")
     landing.write(root / "landing", {histories.FIRST_BATCH})
+    landing.write(root / "first", {histories.FIRST_BATCH})
     warehouse.admit(root / "landing")
     warehouse.build()
     first_day = date.fromisoformat(histories.FIRST_BATCH)
@@ -59,15 +60,38 @@ def test_random_histories_agree_with_the_slow_reading_after_late_data(grown):
     assert differences(warehouse.database, _answers(landing, as_of), as_of) == []
 
 
+def test_every_published_figure_that_late_rows_changed_is_in_the_ledger(grown):
+    warehouse, landing = grown
+    early, late = date.fromisoformat(histories.FIRST_BATCH), histories.AS_OF.date()
+    published = _answers(landing.parent / "first", early).fast
+    now = _answers(landing, late).fast
+    metrics = ["fertility", "fertility_active", "advancing_base", "advancing_deepened", "superiority",
+               "superiority_super", "thriving_active_30d", "thriving_active_180d"]
+    expected = {
+        (brand, day, metric, row[metric], now[brand, day][metric])
+        for (brand, day), row in published.items() for metric in metrics
+        if row[metric] != now[brand, day][metric]
+    }
+    found = set(_rows(warehouse, """
+        select brand_id, as_of_date, metric, old_figure, new_figure from audit.restatements
+        where cause = 'rows changed'
+    """))
+    assert found == expected and found
+
+
 def test_the_same_day_built_again_changes_nothing_and_equals_a_full_build(grown):
     warehouse, _ = grown
     stamped = SPELLS.replace("select", "select _refresh,")
     before = _rows(warehouse, stamped)
     warehouse.build(select=ENGINE)
     assert _rows(warehouse, stamped) == before
-    incremental = _rows(warehouse, SPELLS)
-    warehouse.build("--full-refresh", select=["fct_relationship_spells", *ENGINE])
-    assert _rows(warehouse, SPELLS) == incremental
+    tables = [SPELLS] + [
+        f"select * exclude (_refresh) from lifecycle.{table} order by all"
+        for table in ("customer_day", "fct_relationship_spells", "int_stages__origins")
+    ]
+    incremental = [_rows(warehouse, table) for table in tables]
+    warehouse.build("--full-refresh", select=["fct_relationship_spells", "int_stages__origins", *ENGINE])
+    assert [_rows(warehouse, table) for table in tables] == incremental
 
 
 def test_a_seventh_model_is_seed_rows_and_a_new_version_keeps_the_history_before_its_day(grown):
