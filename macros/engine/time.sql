@@ -78,7 +78,15 @@
 
 {#- Whole days from one date to a later one. -#}
 {% macro days_between(earlier, later) -%}
+    {{ return(adapter.dispatch('days_between', 'quanyu')(earlier, later)) }}
+{%- endmacro %}
+
+{% macro default__days_between(earlier, later) -%}
     {{ dbt.datediff(earlier, later, 'day') }}
+{%- endmacro %}
+
+{% macro duckdb__days_between(earlier, later) -%}
+    ({{ later }} - {{ earlier }})
 {%- endmacro %}
 
 

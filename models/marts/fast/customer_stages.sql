@@ -38,3 +38,4 @@ customer_stages as (
 )
 
 select * from customer_stages
+order by model, brand_id, customer_id

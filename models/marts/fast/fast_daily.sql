@@ -192,3 +192,4 @@ fast_daily as (
 )
 
 select * from fast_daily
+order by brand_id, as_of_date

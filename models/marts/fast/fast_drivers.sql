@@ -162,3 +162,4 @@ fast_drivers as (
 )
 
 select * from fast_drivers
+order by brand_id, as_of_date, metric, driver, stage, cause

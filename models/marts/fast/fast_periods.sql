@@ -253,3 +253,4 @@ fast_periods as (
 )
 
 select * from fast_periods
+order by brand_id, period_kind, period_id

@@ -157,3 +157,4 @@ fast_slices as (
 )
 
 select * from fast_slices
+order by brand_id, as_of_date, slice_kind, slice

@@ -35,3 +35,4 @@ stage_daily as (
 )
 
 select * from stage_daily
+order by model, brand_id, as_of_date, stage

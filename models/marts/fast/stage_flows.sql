@@ -253,3 +253,4 @@ stage_flows as (
 )
 
 select * from stage_flows
+order by model, brand_id, from_date, to_date, from_stage, to_stage

@@ -84,3 +84,4 @@ stage_journeys as (
 )
 
 select * from stage_journeys
+order by model, brand_id, stage

@@ -216,7 +216,8 @@ identity_quality as (
         cast(all_metrics.numerator as double) / nullif(all_metrics.denominator, 0) as rate
     from all_metrics
     cross join as_of
-    where all_metrics.denominator is not null
+    where all_metrics.denominator is not null and as_of.as_of_date is not null
 )
 
 select * from identity_quality
+order by metric, breakdown

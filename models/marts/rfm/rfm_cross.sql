@@ -94,3 +94,4 @@ rfm_cross as (
 )
 
 select * from rfm_cross
+order by as_of_date, brand_id, scope, grid, row_value, column_value

@@ -126,3 +126,4 @@ rfm_migration as (
 )
 
 select * from rfm_migration
+order by brand_id, scope, period, from_date, from_code, to_code

@@ -69,3 +69,4 @@ rfm_segments as (
 )
 
 select * from rfm_segments
+order by as_of_date, brand_id, scope, rfm_code

@@ -71,3 +71,4 @@ churn_backtest as (
 )
 
 select * from churn_backtest
+order by brand_id, band

@@ -50,3 +50,4 @@ churn_warnings as (
 )
 
 select * from churn_warnings
+order by brand_id, customer_id

@@ -130,3 +130,4 @@ clv_backtest as (
 )
 
 select * from clv_backtest
+order by brand_id, level, bucket

@@ -103,3 +103,4 @@ clv_customers as (
 )
 
 select * from clv_customers
+order by brand_id, customer_id

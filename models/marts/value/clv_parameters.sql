@@ -44,3 +44,4 @@ clv_parameters as (
 )
 
 select * from clv_parameters
+order by brand_id, model_name, parameter

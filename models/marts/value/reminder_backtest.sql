@@ -158,3 +158,4 @@ reminder_backtest as (
 )
 
 select * from reminder_backtest
+order by brand_id, test, test_group

@@ -101,3 +101,4 @@ repurchase_cohorts as (
 )
 
 select * from repurchase_cohorts
+order by brand_id, acquisition_channel, cohort_month, horizon_days

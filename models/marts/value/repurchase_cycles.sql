@@ -30,3 +30,4 @@ repurchase_cycles as (
 )
 
 select * from repurchase_cycles
+order by brand_id, kind, category

@@ -101,3 +101,4 @@ repurchase_reminders as (
 )
 
 select * from repurchase_reminders
+order by brand_id, customer_id, category

@@ -208,3 +208,4 @@ retention_cohorts as (
 )
 
 select * from retention_cohorts
+order by brand_id, acquisition_channel, cohort_month, month_number

@@ -224,3 +224,4 @@ unit_economics as (
 )
 
 select * from unit_economics
+order by brand_id, acquisition_channel, cohort_month
