@@ -185,7 +185,8 @@ def measure(workspace: Path, millions: float, with_naive: bool) -> dict:
         "memory_mb": full["memory"],
     }
     row["aipl_scans"] = row["aipl"] / row["scan"]
-    row["next_model_scans"] = (full["customer_day"] + full["int_stages__spells"] - row["aipl"]) / (row["models"] - 1) / row["scan"]
+    others = full["customer_day"] + full["int_stages__spells"] - row["aipl"]
+    row["next_model_scans"] = others / (row["models"] - 1) / row["scan"]
     return {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
 
 

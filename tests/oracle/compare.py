@@ -96,7 +96,7 @@ def _fast(connection, answers: Answers) -> list[str]:
                 found.append(f"fast_daily {brand} {day} {column}: {row[column]}, oracle {expected.get(column, 0)}")
         for column, (top, base) in RATES.items():
             rate = expected.get(top, 0) / expected[base] if expected.get(base) else None
-            if (rate is None) != (row[column] is None) or rate is not None and abs(rate - row[column]) > 1e-12:
+            if (rate is None) != (row[column] is None) or (rate is not None and abs(rate - row[column]) > 1e-12):
                 found.append(f"fast_daily {brand} {day} {column}: {row[column]}, oracle {rate}")
     for brand, first in answers.first_day.items():
         days = [d for b, d in answers.fast if b == brand]

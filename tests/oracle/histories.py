@@ -11,12 +11,7 @@ from pathlib import Path
 
 AS_OF = datetime(2024, 4, 12)
 EDGES = [1, 6, 7, 8, 9, 10, 14, 15, 16, 29, 30, 31, 89, 90, 91, 92, 179, 180, 181, 364, 365, 366, 909, 910, 911]
-EVENTS = (
-    "ad_impression ad_click search_category search_brand content_view product_view product_view product_view store_view "
-    "live_watch live_watch store_visit login register follow follow unfollow wecom_add wecom_delete group_join group_leave "
-    "message_in interact comment share favorite cart_add cart_remove coupon_claim coupon_use sample_claim points_earn "
-    "points_redeem review review review"
-).split()
+EVENTS = ["ad_impression", "ad_click", "search_category", "search_brand", "content_view", "product_view", "product_view", "product_view", "store_view", "live_watch", "live_watch", "store_visit", "login", "register", "follow", "follow", "unfollow", "wecom_add", "wecom_delete", "group_join", "group_leave", "message_in", "interact", "comment", "share", "favorite", "cart_add", "cart_remove", "coupon_claim", "coupon_use", "sample_claim", "points_earn", "points_redeem", "review", "review", "review"]
 
 
 class Landing:
@@ -118,9 +113,44 @@ def _history(landing: Landing, number: int, rng: random.Random) -> None:
             at = moment()
             landing.add("referrals", batch(at), referral_id=f"r{number}-{person}", inviter_type="member_id",
                         inviter_value=member, invited_at=written(at), accepted_at=rng.choice(["", written(at)]))
+    _edge_people(landing, number, rng, brands[1])
     for brand in brands:
         landing.add("campaigns", FIRST_BATCH, campaign_id=f"c{brand}", brand_id=brand, name=brand,
                     scenario="promotion", starts_on="2021-01-01", ends_on="2024-12-31")
+
+
+def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) -> None:
+    """People of whom only one thing is known, and that thing lies on an edge that chance seldom hits."""
+
+    def someone(name: str) -> dict:
+        return {"identifier_type": "member_id", "identifier_value": f"m{number}-{name}"}
+
+    def touch(name: str, number_: int, at: datetime, kind: str) -> None:
+        landing.add("touchpoints", LAST_BATCH, event_id=f"e{number}-{name}-{number_}", source_system="x", brand_id=brand,
+                    occurred_at=at.strftime("%Y-%m-%d %H:%M:%S"), event_type=kind, channel="tmall", **someone(name))
+
+    def buy(name: str, at: datetime, back: datetime | None = None) -> None:
+        landing.add("orders", LAST_BATCH, order_id=f"o{number}-{name}", source_system="x", brand_id=brand, **someone(name),
+                    ordered_at=at.strftime("%Y-%m-%d"), paid_at="", status="paid", amount=10)
+        if back is not None:
+            landing.add("refunds", LAST_BATCH, refund_id=f"o{number}-{name}-r", source_system="x",
+                        order_id=f"o{number}-{name}", refunded_at=back.strftime("%Y-%m-%d"), amount=10, **someone(name))
+
+    # One purchase, whose longest window ends about today.
+    buy("window", AS_OF - timedelta(days=rng.choice([365, 909, 910, 911]) + rng.choice([-1, 0, 1])))
+    # A relationship that begins and ends in the same second.
+    together = AS_OF - timedelta(days=rng.randrange(1, 12), hours=-9)
+    for i, kind in enumerate(rng.sample(["follow", "unfollow"], 2)):
+        touch("tie", i, together, kind)
+    # Out of all stages on the first day of a month or a week, and back in it.
+    start = rng.choice([datetime(2024, 4, 1), datetime(2024, 3, 1), datetime(2024, 4, 8)])
+    touch("back", 0, start - timedelta(days=15), "ad_impression")
+    touch("back", 1, start + timedelta(days=rng.choice([1, 3])), "ad_impression")
+    # A member who bought in a month and gave it back in it, or after it.
+    landing.add("memberships", LAST_BATCH, brand_id=brand, member_id=f"m{number}-refund", event="join", tier="t1",
+                occurred_at="2024-02-20 10:00:00", **someone("refund"))
+    touch("refund", 0, datetime(2024, 3, 10, 9), "store_visit")
+    buy("refund", datetime(2024, 3, 10), datetime(2024, 3, rng.choice([11, 31])) if rng.random() < 0.7 else datetime(2024, 4, 1))
 
 
 def _order(landing, rng, moment, written, batch, brands, who, order_id) -> None:

@@ -20,17 +20,12 @@ HORIZONS = (1, 7, 30)
 EVER = 10**7
 
 # METRICS 0.7 to 0.10, as written there.
-AWARE = "ad_impression ad_click content_view live_watch search_category store_view product_view store_visit".split()
-INTERESTED = (
-    "search_brand favorite cart_add interact share comment coupon_claim coupon_use points_redeem "
-    "sample_claim message_in register login"
-).split()
-RESPONDED = "ad_click content_view product_view store_view store_visit search_category".split()
-RESONATED = (
-    "follow wecom_add group_join search_brand cart_add favorite interact comment share coupon_claim message_in"
-).split()
-ASKED = "search_brand favorite cart_add follow comment share message_in".split()
-THRIVING = "cart_add favorite coupon_claim coupon_use points_redeem".split()
+AWARE = ["ad_impression", "ad_click", "content_view", "live_watch", "search_category", "store_view", "product_view", "store_visit"]
+INTERESTED = ["search_brand", "favorite", "cart_add", "interact", "share", "comment", "coupon_claim", "coupon_use", "points_redeem", "sample_claim", "message_in", "register", "login"]
+RESPONDED = ["ad_click", "content_view", "product_view", "store_view", "store_visit", "search_category"]
+RESONATED = ["follow", "wecom_add", "group_join", "search_brand", "cart_add", "favorite", "interact", "comment", "share", "coupon_claim", "message_in"]
+ASKED = ["search_brand", "favorite", "cart_add", "follow", "comment", "share", "message_in"]
+THRIVING = ["cart_add", "favorite", "coupon_claim", "coupon_use", "points_redeem"]
 THRIVING_WIDE = [*THRIVING, "interact", "points_earn", "message_in"]
 RANKS = {
     "aipl": ["A", "I", "P", "L"],

@@ -8,8 +8,8 @@ with changes as (
         today.brand_id,
         today.as_of_date,
         '{{ metric }}' as metric,
-        today.{{ metric }} - {{ 'yesterday.' ~ metric if 'rate' in metric else 'coalesce(yesterday.' ~ metric ~ ', 0)' }}
-            as change
+        today.{{ metric }}
+        - {{ 'yesterday.' ~ metric if 'rate' in metric else 'coalesce(yesterday.' ~ metric ~ ', 0)' }} as change
     from {{ ref('fast_daily') }} as today
     left join {{ ref('fast_daily') }} as yesterday
         on

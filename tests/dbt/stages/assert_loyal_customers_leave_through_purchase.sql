@@ -20,5 +20,5 @@ left join {{ ref('fct_orders') }} as refunded
     on
         steps.brand_id = refunded.brand_id
         and steps.customer_key = refunded.customer_key
-        and refunded.valid_to <= steps.changed_on
+        and steps.changed_on >= refunded.valid_to
 where refunded.customer_key is null
