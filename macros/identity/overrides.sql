@@ -27,3 +27,7 @@
     where left_key <> right_key
     group by action, left_type, left_key, right_type, right_key
 {%- endmacro %}
+
+
+{#- A decision comes after every batch: no landing says when it was taken. -#}
+{% macro decided_order() %}{{ return(900000000000000000) }}{% endmacro %}

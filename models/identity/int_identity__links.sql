@@ -193,7 +193,7 @@ unrecorded as (
         right_key,
         'identity_overrides' as source_system,
         reason,
-        cast(0 as bigint) as seen_order,
+        cast({{ quanyu.decided_order() }} as bigint) as seen_order,
         true as is_in_force
     from overrides
 ),
