@@ -67,17 +67,3 @@
 {% macro default__second_group() %}{{ return("'$2'") }}{% endmacro %}
 
 {% macro duckdb__second_group() %}{{ return("'\\2'") }}{% endmacro %}
-
-
-{#- True when the regular expression in a column is found in x. -#}
-{% macro regexp_matches_column(x, pattern) %}
-    {{- return(adapter.dispatch('regexp_matches_column', 'quanyu')(x, pattern)) -}}
-{% endmacro %}
-
-{% macro default__regexp_matches_column(x, pattern) -%}
-    {{ x }} rlike {{ pattern }}
-{%- endmacro %}
-
-{% macro duckdb__regexp_matches_column(x, pattern) -%}
-    regexp_matches({{ x }}, {{ pattern }})
-{%- endmacro %}

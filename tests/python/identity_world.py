@@ -77,6 +77,12 @@ class Warehouse:
         failed = [f"{r.node.name}: {r.message}" for r in result.result or [] if r.status in ("error", "fail")]
         assert result.success, "\n".join(failed) or result.exception
 
+    def execute(self, *statements: str) -> None:
+        """Change the warehouse as a user would change a seed."""
+        with duckdb.connect(str(self.database)) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
     def override(self, rows: list[dict], database: Path | None = None) -> None:
         """Put these rows into the seed identity_overrides."""
         with duckdb.connect(str(database or self.database)) as connection:
