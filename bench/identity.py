@@ -109,8 +109,13 @@ def by_scipy(connection: duckdb.DuckDBPyConnection) -> None:
         """
     ).fetchnumpy()
     size = connection.execute("select count(*) from nodes").fetchone()[0]
-    graph = coo_matrix((np.ones(len(pairs["a"]), dtype=np.int8), (pairs["a"], pairs["b"])), (size, size))
-    labels = {"position": np.arange(size), "component": connected_components(graph, directed=False)[1]}
+    graph = coo_matrix(
+        (np.ones(len(pairs["a"]), dtype=np.int8), (pairs["a"], pairs["b"])), (size, size)
+    )
+    labels = {
+        "position": np.arange(size),
+        "component": connected_components(graph, directed=False)[1],
+    }
     import pyarrow as pa
 
     connection.register("labels", pa.table(labels))
@@ -125,16 +130,14 @@ def by_splink(connection: duckdb.DuckDBPyConnection) -> None:
     from splink.clustering import cluster_pairwise_predictions_at_threshold
 
     connection.execute("create table nodes as select a as id from edges union select b from edges")
-    api = DuckDBAPI(connection)
-    nodes = api.register(connection.table("nodes"), source_dataset_name="nodes_in") if hasattr(api, "register") else "nodes"
-    links = api.register(connection.table("edges"), source_dataset_name="edges_in") if hasattr(api, "register") else "edges"
-    arguments = dict(
-        node_id_column_name="id", edge_id_column_name_left="a", edge_id_column_name_right="b",
-    )  # fmt: skip
-    try:
-        clusters = cluster_pairwise_predictions_at_threshold(nodes, links, **arguments)
-    except TypeError:
-        clusters = cluster_pairwise_predictions_at_threshold(nodes, links, api, **arguments)
+    clusters = cluster_pairwise_predictions_at_threshold(
+        connection.table("nodes"),
+        connection.table("edges"),
+        DuckDBAPI(connection),
+        node_id_column_name="id",
+        edge_id_column_name_left="a",
+        edge_id_column_name_right="b",
+    )
     connection.execute(
         f"create table components as select id, cluster_id as component from {clusters.physical_name}"
     )
@@ -187,9 +190,13 @@ def by_dbt(work: Path, graph: Path, edges: int) -> dict:
 
     def fill(share: str, load_number: int, after: int) -> None:
         with duckdb.connect(str(database)) as connection:
-            number = connection.execute("select max(refresh_number) + 1 from audit.refreshes").fetchone()[0]
+            number = connection.execute(
+                "select max(refresh_number) + 1 from audit.refreshes"
+            ).fetchone()[0]
             connection.execute(f"attach '{graph}' as graph (read_only)")
-            connection.execute(load.format(after=after, load=load_number, refresh=number, share=share))
+            connection.execute(
+                load.format(after=after, load=load_number, refresh=number, share=share)
+            )
             if load_number == 1:
                 connection.execute(batch)
             connection.execute("detach graph")
@@ -258,10 +265,27 @@ def main() -> None:
         make_graph(graph, edges)
         for method in options.methods:
             python = options.splink_python if method == "splink" else sys.executable
-            command = [python, __file__, "--work", str(work), "--one", method, str(graph), str(edges)]
+            command = [
+                python,
+                __file__,
+                "--work",
+                str(work),
+                "--one",
+                method,
+                str(graph),
+                str(edges),
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-            said = done.stdout.strip().splitlines()[-1:] if done.returncode == 0 else done.stderr[-2000:]
-            print(f"{millions:g} million edges  {method:7}", *([said] if isinstance(said, str) else said), flush=True)
+            said = (
+                done.stdout.strip().splitlines()[-1:]
+                if done.returncode == 0
+                else done.stderr[-2000:]
+            )
+            print(
+                f"{millions:g} million edges  {method:7}",
+                *([said] if isinstance(said, str) else said),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@
 with resolution as (
     select * from {{ ref('int_identity__resolution') }}
     {%- if is_incremental() %}
-    where customer_key in (select traced.customer_key from {{ quanyu.work_table('dim_customers_traced') }} as traced)
+    where customer_key in (
+        select traced.customer_key from {{ quanyu.work_table('dim_customers_traced') }} as traced
+    )
     {%- endif %}
 ),
 
@@ -69,8 +71,8 @@ ranked as (
     from said
     left join rules
         on
-            (rules.attribute = said.attribute or rules.attribute = '*')
-            and (rules.source_system = said.source_system or rules.source_system = '*')
+            (said.attribute = rules.attribute or rules.attribute = '*')
+            and (said.source_system = rules.source_system or rules.source_system = '*')
     qualify row_number() over (
         partition by
             said.customer_key, said.attribute, said.source_system, said.identifier_type, said.identifier_value

@@ -5,7 +5,7 @@
     materialized='incremental', incremental_strategy='replace_traced', pre_hook='{{ quanyu.trace_merges() }}',
 ) }}
 -- depends_on: {{ ref('as_of') }}, {{ ref('identifier_types') }}, {{ ref('int_identity__resolution') }}
-with merges as (
+with merged as (
     select * from {{ quanyu.work_table('merges') }}
 ),
 
@@ -28,18 +28,18 @@ batches as (
 
 fct_identity_merges as (
     select
-        merges.customer_key,
-        merges.loser_key as loser_customer_key,
+        merged.customer_key,
+        merged.loser_key as loser_customer_key,
         {{ quanyu.public_customer_id('losers.identifier_type', 'losers.identifier_value') }} as loser_customer_id,
-        merges.survivor_key as survivor_customer_key,
+        merged.survivor_key as survivor_customer_key,
         {{ quanyu.public_customer_id('survivors.identifier_type', 'survivors.identifier_value') }}
             as survivor_customer_id,
         case
-            when merges.seen_order < {{ quanyu.decided_order() }}
-                then cast(floor(merges.seen_order / 10000000) as bigint)
+            when merged.seen_order < {{ quanyu.decided_order() }}
+                then cast(floor(merged.seen_order / 10000000) as bigint)
         end as merged_in_load,
         batches.batch_date as merged_in_batch_date,
-        merges.link_key,
+        merged.link_key,
         links.link_kind,
         links.entity as link_entity,
         links.source_system as link_source_system,
@@ -49,10 +49,10 @@ fct_identity_merges as (
         links.linked_at,
         links.reason as link_reason,
         cast({{ quanyu.refresh_number() }} as bigint) as _refresh
-    from merges
-    inner join identifiers as losers on merges.loser_key = losers.identifier_key
-    inner join identifiers as survivors on merges.survivor_key = survivors.identifier_key
-    inner join links on merges.link_key = links.link_key
+    from merged
+    inner join identifiers as losers on merged.loser_key = losers.identifier_key
+    inner join identifiers as survivors on merged.survivor_key = survivors.identifier_key
+    inner join links on merged.link_key = links.link_key
     left join batches on links.entity = batches.entity and links.batch = batches.batch
 )
 

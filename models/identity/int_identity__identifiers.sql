@@ -3,10 +3,7 @@
 -- Not here: who it belongs to (int_identity__resolution). A row that is no longer in force belonged to withdrawn
 --           deliveries alone; it stays so that its neighbours are resolved again.
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='identifier_key') }}
-{%- set own_refresh = 0 -%}
-{%- if is_incremental() -%}
-    {%- set own_refresh = quanyu.scalar('select coalesce(max(_refresh), 0) from ' ~ this) -%}
-{%- endif -%}
+{%- set own_refresh = quanyu.followed_refresh() -%}
 with batches as (
     select
         entity,

@@ -4,10 +4,7 @@
 -- Not here: what the guards make of them (identity_refusals). A row that is no longer in force was withdrawn or
 --           corrected; it stays so that both ends are resolved again.
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='link_key') }}
-{%- set own_refresh = 0 -%}
-{%- if is_incremental() -%}
-    {%- set own_refresh = quanyu.scalar('select coalesce(max(_refresh), 0) from ' ~ this) -%}
-{%- endif -%}
+{%- set own_refresh = quanyu.followed_refresh() -%}
 {%- set record = ['_batch', '_file', '_row', '_landed_load'] -%}
 with batches as (
     select
@@ -16,6 +13,14 @@ with batches as (
         {{ quanyu.seen_order() }} as seen_order
     from {{ ref('batches') }}
     where first_load_number is not null
+),
+
+current_profiles as (
+    select
+        _key,
+        updated_at
+    from {{ ref('base_landing__profiles') }}
+    where _fate = 'accepted'
 ),
 
 -- A profile that has moved on (a later updated_at) keeps what it said before as history; one that landed again
@@ -34,13 +39,7 @@ profiles as (
         known._fate in ('accepted', 'duplicate')
         or known._fate = 'superseded' and coalesce(known.updated_at < current_profiles.updated_at, false) as is_in_force
     from {{ ref('base_landing__profiles') }} as known
-    left join (
-        select
-            _key,
-            updated_at
-        from {{ ref('base_landing__profiles') }}
-        where _fate = 'accepted'
-    ) as current_profiles on known._key = current_profiles._key
+    left join current_profiles on known._key = current_profiles._key
     where
         known._reasons is null
         {%- if is_incremental() %}

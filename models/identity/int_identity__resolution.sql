@@ -32,7 +32,10 @@ int_identity__resolution as (
         _refresh
     from resolved
     {% if is_incremental() %}
-    where identifier_key in (select identifier_key from {{ quanyu.work_table('changed_identifiers') }})
+    where
+        identifier_key in (
+            select changed.identifier_key from {{ quanyu.work_table('changed_identifiers') }} as changed
+        )
     {% endif %}
 )
 

@@ -74,7 +74,11 @@ class Warehouse:
                     *("--vars", str(self.variables)),
                 ]
             )
-        failed = [f"{r.node.name}: {r.message}" for r in result.result or [] if r.status in ("error", "fail")]
+        failed = [
+            f"{r.node.name}: {r.message}"
+            for r in result.result or []
+            if r.status in ("error", "fail")
+        ]
         assert result.success, "\n".join(failed) or result.exception
 
     def execute(self, *statements: str) -> None:

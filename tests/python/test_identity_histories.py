@@ -10,7 +10,6 @@ import os
 import random
 
 import pytest
-
 from identity_world import COLUMNS, DAYS, History, Warehouse
 
 HISTORIES = int(os.environ.get("QUANYU_IDENTITY_HISTORIES", "10"))

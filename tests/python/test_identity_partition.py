@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
+from itertools import pairwise
 
 import networkx as nx
 import pytest
@@ -20,7 +21,7 @@ def chains(rng: random.Random, name: str) -> ROWS:
     for chain in range(30):
         length = rng.choice((2, 3, 5, 9, 12, 13, 40))
         nodes = [(rng.choice(("openid", "unionid")), f"{name}{chain}-{i}") for i in range(length)]
-        edges += list(zip(nodes, nodes[1:], strict=False))
+        edges += list(pairwise(nodes))
     return edges
 
 
@@ -138,13 +139,11 @@ def test_partition_is_that_of_networkx(tmp_path, guards):
     warehouse.dbt("run", "--select", "+int_identity__customer_map")
 
     groups = defaultdict(set)
-    owners = Counter()
     for kind, value, customer in warehouse.rows(
         "select identifier_type, identifier_value, customer_key "
         "from identity.int_identity__customer_map where identifier_type <> 'device_id'"
     ):
         groups[customer].add((kind, value))
-        owners[customer] += 1
     found = {frozenset(group) for group in groups.values()}
     wanted = expected(edges, guards=guards) | {frozenset([node]) for node in lonely}
     assert found == wanted

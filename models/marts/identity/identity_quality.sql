@@ -84,16 +84,29 @@ about_people as (
     where people = 1
 ),
 
+apps as (
+    select
+        customer_key,
+        scope as breakdown
+    from identifiers
+    where identifier_type = 'openid'
+    union all
+    select
+        customer_key,
+        'all' as breakdown
+    from identifiers
+    where identifier_type = 'openid'
+),
+
 coverage as (
     select
         'unionid_coverage' as metric,
-        coalesce(identifiers.scope, 'all') as breakdown,
+        apps.breakdown,
         sum(holders.unionids) as numerator,
         count(*) as denominator
-    from identifiers
-    inner join holders on identifiers.customer_key = holders.customer_key
-    where identifiers.identifier_type = 'openid'
-    group by grouping sets ((identifiers.scope), ())
+    from apps
+    inner join holders on apps.customer_key = holders.customer_key
+    group by apps.breakdown
     union all
     select
         'member_bind_rate' as metric,
