@@ -24,7 +24,16 @@ COLUMNS = {
     "touchpoints": "event_id source_system occurred_at event_type identifier_type identifier_value",
     "orders": "order_id source_system ordered_at status amount identifier_type identifier_value",
 }
-TYPES = ("member_id", "phone", "email", "unionid", "openid", "taobao_id", "device_id", "cookie_id")
+TYPES = (
+    "member_id",
+    "phone",
+    "email",
+    "unionid",
+    "openid",
+    "taobao_id",
+    "device_id",
+    "cookie_id",
+)
 DAYS = [f"2026-01-{day:02d}" for day in range(1, 11)]
 
 
@@ -48,11 +57,15 @@ class Warehouse:
                 writer = csv.DictWriter(file, COLUMNS[entity].split(), restval="")
                 writer.writeheader()
                 writer.writerows(rows)
-        with prepare(self.root / "landing", self.root, load_contract(), say=lambda _: None) as new:
+        with prepare(
+            self.root / "landing", self.root, load_contract(), say=lambda _: None
+        ) as new:
             admit(new, {batch.key: Verdict() for batch in new.batches}, self.root)
 
-    def dbt(self, *arguments: str, database: Path | None = None) -> None:
-        """Run dbt on the lake; an error names the models that failed."""
+    def dbt(
+        self, *arguments: str, database: Path | None = None, as_of: str = ""
+    ) -> None:
+        """Run dbt on the lake as of a day; an error names the models that failed."""
         from dbt.cli.main import dbtRunner
 
         variables = {
@@ -61,6 +74,7 @@ class Warehouse:
             "QUANYU_DATABASE": str(database or self.database),
             "QUANYU_MEMORY": "2GB",
             "QUANYU_SALT": "a salt",
+            "QUANYU_AS_OF_DATE": as_of,
         }
         with _environment(variables):
             result = dbtRunner().invoke(
@@ -125,9 +139,13 @@ class History:
 
     number: int
     rng: random.Random
-    records: dict[tuple[str, str], list[dict]] = field(default_factory=lambda: defaultdict(list))
+    records: dict[tuple[str, str], list[dict]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
-    def identifier(self, among: tuple[str, ...] = TYPES, form: bool = True) -> tuple[str, str]:
+    def identifier(
+        self, among: tuple[str, ...] = TYPES, form: bool = True
+    ) -> tuple[str, str]:
         """A random (type, value); phones and e-mails sometimes as their hash."""
         kind = self.rng.choice(among)
         which = self.rng.randrange(3 if kind != "member_id" else 2)
@@ -162,8 +180,12 @@ class History:
                 "identifier_type": left[0],
                 "identifier_value": left[1],
                 "name": self.rng.choice(("张三", "李四", "")),
-                "phone": self.identifier(("phone",))[1] if self.rng.random() < 0.6 else "",
-                "email": self.identifier(("email",))[1] if self.rng.random() < 0.5 else "",
+                "phone": self.identifier(("phone",))[1]
+                if self.rng.random() < 0.6
+                else "",
+                "email": self.identifier(("email",))[1]
+                if self.rng.random() < 0.5
+                else "",
                 "city": self.rng.choice(("上海", "成都", "")),
                 "updated_at": moment if self.rng.random() < 0.8 else "",
             },
@@ -197,7 +219,9 @@ class History:
     def deliver(self, entity: str, day: str) -> list[dict]:
         """What this history puts into a batch: new rows, and on a repeat some of the old ones."""
         kept = [row for row in self.records[entity, day] if self.rng.random() < 0.7]
-        share = {"touchpoints": 1.2, "orders": 0.6, "identity_links": 0.9}.get(entity, 0.5)
+        share = {"touchpoints": 1.2, "orders": 0.6, "identity_links": 0.9}.get(
+            entity, 0.5
+        )
         count = int(self.rng.random() < share % 1) + int(share)
         new = [self.record(entity, day) for _ in range(count)]
         for row in new:

@@ -144,7 +144,11 @@ def states(tmp_path_factory) -> States:
                 "right": ("member_id", "M2"),
             },
             {"action": "link", "left": ("card_no", "c1"), "right": ("jd_id", "j2")},
-            {"action": "split", "left": ("openid", "app:1"), "right": ("alipay_id", "a1")},
+            {
+                "action": "split",
+                "left": ("openid", "app:1"),
+                "right": ("alipay_id", "a1"),
+            },
         ]
     )
     states.refresh()
@@ -207,9 +211,9 @@ def test_decisions_link_and_split(states):
     assert before["openid=app:1"] == before["alipay_id=a1"]
     assert after["openid=app:1"] != after["alipay_id=a1"]
     merged = {before["card_no=c1"], before["jd_id=j2"]}
-    assert {frozenset(pair) for *pair, kind in states.merges[1] if kind == "override"} == {
-        frozenset(merged)
-    }
+    assert {
+        frozenset(pair) for *pair, kind in states.merges[1] if kind == "override"
+    } == {frozenset(merged)}
     assert len({states.events[1][number] for number in "1234"}) == 1
 
 

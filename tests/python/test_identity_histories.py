@@ -14,7 +14,7 @@ from identity_world import COLUMNS, DAYS, History, Warehouse
 
 HISTORIES = int(os.environ.get("QUANYU_IDENTITY_HISTORIES", "10"))
 SEQUENCES = int(os.environ.get("QUANYU_IDENTITY_SEQUENCES", "1"))
-STEPS = int(os.environ.get("QUANYU_IDENTITY_STEPS", "4"))
+STEPS = int(os.environ.get("QUANYU_IDENTITY_STEPS", "3"))
 
 MODELS = (
     "+customer_day", "+customers", "+int_identity__customer_map", "+dim_customers",
@@ -41,29 +41,36 @@ TABLES = {
 def test_refreshes_add_up_to_a_rebuild(tmp_path, sequence):
     rng = random.Random(1_000 + sequence)
     warehouse = Warehouse(tmp_path)
-    histories = [History(number, random.Random(rng.random())) for number in range(HISTORIES)]
+    histories = [
+        History(number, random.Random(rng.random())) for number in range(HISTORIES)
+    ]
     overrides: list[dict] = []
     warehouse.dbt("seed")
     for step in range(STEPS):
         batches = {(rng.choice(list(COLUMNS)), rng.choice(DAYS)) for _ in range(12)}
         warehouse.land(
-            {key: [row for h in histories for row in h.deliver(*key)] for key in sorted(batches)}
+            {
+                key: [row for h in histories for row in h.deliver(*key)]
+                for key in sorted(batches)
+            }
         )
         overrides = [row for row in overrides if rng.random() < 0.6]
         overrides += [h.override() for h in histories if rng.random() < 0.5]
         warehouse.override(overrides)
         before = _customers(warehouse) if step else {}
-        warehouse.dbt("run", "--select", *MODELS)
+        as_of = rng.choice(DAYS[2:]) if rng.random() < 0.4 else ""
+        warehouse.dbt("run", "--select", *MODELS, as_of=as_of)
         _survivors_keep_their_ids(warehouse, before)
-        if step in (STEPS // 2, STEPS - 1):
-            _equals_a_rebuild(warehouse, overrides, step)
+        if step == STEPS - 1 or step % 3 == 1 and STEPS > 3:
+            _equals_a_rebuild(warehouse, overrides, as_of)
 
 
-def _equals_a_rebuild(warehouse: Warehouse, overrides: list[dict], step: int) -> None:
-    rebuilt = warehouse.root / f"rebuilt_{step}.duckdb"
+def _equals_a_rebuild(warehouse: Warehouse, overrides: list[dict], as_of: str) -> None:
+    rebuilt = warehouse.root / "rebuilt.duckdb"
+    rebuilt.unlink(missing_ok=True)
     warehouse.dbt("seed", database=rebuilt)
     warehouse.override(overrides, database=rebuilt)
-    warehouse.dbt("run", "--select", *MODELS, database=rebuilt)
+    warehouse.dbt("run", "--select", *MODELS, database=rebuilt, as_of=as_of)
     differences = {}
     for table, technical in TABLES.items():
         excluded = f"exclude ({technical})" if technical else ""
