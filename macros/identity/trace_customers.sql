@@ -112,6 +112,40 @@
 {% endmacro %}
 
 
+{#- Links that hold only because somebody decided so (a conflict would keep their ends apart) hold since the decision. -#}
+{% macro date_decided_links(identifiers) %}
+    {%- set inner_links = quanyu.work_table('fct_identity_merges_links') -%}
+    {%- do quanyu.create_work_table('edges', "
+        select least(left_key, right_key) as a, greatest(left_key, right_key) as b
+        from " ~ inner_links ~ "
+        where
+            seen_order < " ~ quanyu.decided_order() ~ "
+            and customer_key in (
+                select customer_key from " ~ inner_links ~ " where seen_order = " ~ quanyu.decided_order() ~ "
+            )
+        group by least(left_key, right_key), greatest(left_key, right_key)"
+    ) -%}
+    {%- if quanyu.scalar('select count(*) from ' ~ quanyu.work_table('edges')) | int > 0 -%}
+        {%- do quanyu.connected_components('select a, b from ' ~ quanyu.work_table('edges'), 'components') -%}
+        {%- do quanyu.part_conflicts(identifiers, ref('int_identity__links'), ref('identifier_types')) -%}
+        {%- do quanyu.create_work_table('dated_links', "
+            select
+                links.customer_key, links.link_key, links.left_key, links.right_key,
+                case
+                    when left_clusters.cluster_key <> right_clusters.cluster_key then " ~ quanyu.decided_order() ~ "
+                    else links.seen_order
+                end as seen_order
+            from " ~ inner_links ~ " as links
+            left join " ~ quanyu.work_table('clusters') ~ " as left_clusters
+                on links.left_key = left_clusters.identifier_key
+            left join " ~ quanyu.work_table('clusters') ~ " as right_clusters
+                on links.right_key = right_clusters.identifier_key"
+        ) -%}
+        {%- do quanyu.create_work_table('fct_identity_merges_links', 'select * from ' ~ quanyu.work_table('dated_links')) -%}
+    {%- endif -%}
+{% endmacro %}
+
+
 {#- Pre-hook of fct_identity_merges: `merges`(customer_key, loser_key, seen_order, link_key).
 
     The past is read off the links that hold today: at every batch in which a link of a customer was first landed, the
@@ -122,6 +156,7 @@
     {%- set identifiers = ref('int_identity__identifiers') -%}
     {%- set links = quanyu.work_table('fct_identity_merges_links') -%}
     {%- do quanyu.collect_inner_links('fct_identity_merges') -%}
+    {%- do quanyu.date_decided_links(identifiers) -%}
     {#- A customer all of whose identifiers and links are of one batch has no past. -#}
     {%- do quanyu.create_work_table('merging_seen', "
         select nodes.customer_key, nodes.identifier_key, named.first_seen_order

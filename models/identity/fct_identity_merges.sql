@@ -5,6 +5,7 @@
     materialized='incremental', incremental_strategy='replace_traced', pre_hook='{{ quanyu.trace_merges() }}',
 ) }}
 -- depends_on: {{ ref('as_of') }}, {{ ref('identifier_types') }}, {{ ref('int_identity__resolution') }}
+-- depends_on: {{ ref('base_landing__memberships') }}
 with merged as (
     select * from {{ quanyu.work_table('merges') }}
 ),

@@ -210,10 +210,14 @@ def test_decisions_link_and_split(states):
     assert after["member_id=M1"] == after["member_id=M2"] == after["phone=13700000001"]
     assert before["openid=app:1"] == before["alipay_id=a1"]
     assert after["openid=app:1"] != after["alipay_id=a1"]
-    merged = {before["card_no=c1"], before["jd_id=j2"]}
-    assert {
-        frozenset(pair) for *pair, kind in states.merges[1] if kind == "override"
-    } == {frozenset(merged)}
+    by_decision = {frozenset(pair) for *pair, _ in states.merges[1]}
+    assert {before["card_no=c1"], before["jd_id=j2"]} in by_decision
+    # The phone of both was nobody's until then, so three customers became one.
+    became = after["member_id=M1"]
+    ended = {
+        before[key] for key in ("member_id=M1", "member_id=M2", "phone=13700000001")
+    } - {became}
+    assert ended <= {loser for loser, *_ in states.merges[1]}
     assert len({states.events[1][number] for number in "1234"}) == 1
 
 
