@@ -22,6 +22,8 @@
         {%- do quanyu.find_guarded(identifiers, links, types, own, none) -%}
     {%- endif -%}
 
+    {%- do quanyu.collect_decided_links(links) -%}
+
     {#- 2. Edges among people's identifiers that no guard refuses, and their components. -#}
     {%- do quanyu.create_work_table('edges', quanyu.joining_edges_sql(identifiers, links, own)) -%}
     {%- do quanyu.connected_components('select a, b from ' ~ quanyu.work_table('edges'), 'components') -%}
@@ -134,12 +136,12 @@
         union
         select left_key from " ~ links ~ "
         where
-            is_in_force and left_type not in " ~ quanyu.joining_types() ~ "
+            is_in_force and not left_joins
             and right_key in (select identifier_key from " ~ quanyu.work_table('people_in_scope') ~ ")
         union
         select right_key from " ~ links ~ "
         where
-            is_in_force and right_type not in " ~ quanyu.joining_types() ~ "
+            is_in_force and not right_joins
             and left_key in (select identifier_key from " ~ quanyu.work_table('people_in_scope') ~ ")"
     ) -%}
     {#- Those of the scope that did not change keep the guard they had. -#}
@@ -199,16 +201,14 @@
             where
                 " ~ quanyu.holds(own) ~ " and links.link_kind in ('record', 'hash', 'probabilistic')
                 and links.left_key " ~ among ~ "
-                and links.left_type in " ~ quanyu.joining_types() ~ "
-                and links.right_type in " ~ quanyu.joining_types() ~ "
+                and links.left_joins and links.right_joins
             union
             select links.right_key, links.left_key
             from " ~ links ~ " as links
             where
                 " ~ quanyu.holds(own) ~ " and links.link_kind in ('record', 'hash', 'probabilistic')
                 and links.right_key " ~ among ~ "
-                and links.left_type in " ~ quanyu.joining_types() ~ "
-                and links.right_type in " ~ quanyu.joining_types() ~ "
+                and links.left_joins and links.right_joins
         ),
         degrees as (
             select identifier_key, count(*) as degree
@@ -259,9 +259,19 @@
 {%- endmacro %}
 
 
+{#- `decided_links`: what somebody decided, few among many links. -#}
+{% macro collect_decided_links(links) %}
+    {%- do quanyu.create_work_table('decided_links', "
+        select link_key, link_kind, left_key, right_key, left_joins, right_joins
+        from " ~ links ~ "
+        where is_in_force and link_kind in ('override', 'split')"
+    ) -%}
+{% endmacro %}
+
+
 {#- Edges (a < b) among people's identifiers that no guard keeps apart, one per pair. -#}
 {% macro joining_edges_sql(identifiers, links, own) -%}
-    select
+    select distinct
         least(links.left_key, links.right_key) as a,
         greatest(links.left_key, links.right_key) as b
     from {{ links }} as links
@@ -271,17 +281,32 @@
     {%- endif %}
     where
         {{ quanyu.holds(own) }}
-        and links.link_kind <> 'split'
-        and links.left_type in {{ quanyu.joining_types() }}
-        and links.right_type in {{ quanyu.joining_types() }}
+        and links.left_joins
+        and links.right_joins
+        and links.link_kind not in ('split', 'override')
+        {%- if quanyu.scalar('select count(*) from ' ~ quanyu.work_table('guarded')) | int > 0 %}
         and links.left_key not in (select identifier_key from {{ quanyu.work_table('guarded') }})
         and links.right_key not in (select identifier_key from {{ quanyu.work_table('guarded') }})
-        and (
-            links.link_kind <> 'override'
-            or links.left_key in (select identifier_key from {{ identifiers }} where is_in_force)
-            and links.right_key in (select identifier_key from {{ identifiers }} where is_in_force)
-        )
-    group by least(links.left_key, links.right_key), greatest(links.left_key, links.right_key)
+        {%- endif %}
+    union
+    {#- Somebody may decide about identifiers that have not landed yet. #}
+    select
+        least(decided.left_key, decided.right_key) as a,
+        greatest(decided.left_key, decided.right_key) as b
+    from {{ quanyu.work_table('decided_links') }} as decided
+    inner join {{ identifiers }} as left_named on decided.left_key = left_named.identifier_key and left_named.is_in_force
+    inner join {{ identifiers }} as right_named
+        on decided.right_key = right_named.identifier_key and right_named.is_in_force
+    {%- if not own.rebuild %}
+    inner join {{ quanyu.work_table('scope') }} as left_scope on decided.left_key = left_scope.identifier_key
+    inner join {{ quanyu.work_table('scope') }} as right_scope on decided.right_key = right_scope.identifier_key
+    {%- endif %}
+    where
+        decided.link_kind = 'override'
+        and decided.left_joins
+        and decided.right_joins
+        and decided.left_key not in (select identifier_key from {{ quanyu.work_table('guarded') }})
+        and decided.right_key not in (select identifier_key from {{ quanyu.work_table('guarded') }})
 {%- endmacro %}
 
 
@@ -344,18 +369,14 @@
     union all
     select
         left_components.component,
-        ends.identifier_key,
-        concat('split ', cast(links.link_key as {{ dbt.type_string() }})) as exclusive_in
-    from {{ links }} as links
-    inner join {{ quanyu.work_table('components') }} as left_components on links.left_key = left_components.id
+        case ends.side when 'left' then decided.left_key else decided.right_key end as identifier_key,
+        concat('split ', cast(decided.link_key as {{ dbt.type_string() }})) as exclusive_in
+    from {{ quanyu.work_table('decided_links') }} as decided
+    inner join {{ quanyu.work_table('components') }} as left_components on decided.left_key = left_components.id
     inner join {{ quanyu.work_table('components') }} as right_components
-        on links.right_key = right_components.id and left_components.component = right_components.component
-    inner join (
-        select link_key, left_key as identifier_key from {{ links }} where link_kind = 'split' and is_in_force
-        union all
-        select link_key, right_key as identifier_key from {{ links }} where link_kind = 'split' and is_in_force
-    ) as ends on links.link_key = ends.link_key
-    where links.link_kind = 'split' and links.is_in_force
+        on decided.right_key = right_components.id and left_components.component = right_components.component
+    cross join (select 'left' as side union all select 'right' as side) as ends
+    where decided.link_kind = 'split'
 {%- endmacro %}
 
 
@@ -639,8 +660,8 @@
     where
         {{ quanyu.holds(own) }}
         and links.link_kind = 'record'
-        and links.{{ device }}_type not in {{ quanyu.joining_types() }}
-        and links.{{ person }}_type in {{ quanyu.joining_types() }}
+        and not links.{{ device }}_joins
+        and links.{{ person }}_joins
         and links.{{ device }}_key not in (select identifier_key from {{ quanyu.work_table('guarded') }})
         {%- if not own.rebuild %}
         and links.{{ device }}_key in (select identifier_key from {{ quanyu.work_table('scope') }})

@@ -127,6 +127,7 @@
     ) -%}
     {%- if quanyu.scalar('select count(*) from ' ~ quanyu.work_table('edges')) | int > 0 -%}
         {%- do quanyu.connected_components('select a, b from ' ~ quanyu.work_table('edges'), 'components') -%}
+        {%- do quanyu.collect_decided_links(ref('int_identity__links')) -%}
         {%- do quanyu.part_conflicts(identifiers, ref('int_identity__links'), ref('identifier_types')) -%}
         {%- do quanyu.create_work_table('dated_links', "
             select

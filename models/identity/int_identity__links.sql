@@ -197,7 +197,7 @@ unrecorded as (
     from overrides
 ),
 
-all_links as (
+every_link as (
     select * from records
     union all
     select
@@ -218,6 +218,16 @@ all_links as (
         is_in_force
     from unrecorded
 ),
+
+all_links as (
+    select
+        every_link.*,
+        left_types.joins_people as left_joins,
+        right_types.joins_people as right_joins
+    from every_link
+    inner join {{ ref('identifier_types') }} as left_types on every_link.left_type = left_types.identifier_type
+    inner join {{ ref('identifier_types') }} as right_types on every_link.right_type = right_types.identifier_type
+),
 {% if is_incremental() %}
 fresh as (
     select * from all_links
@@ -237,7 +247,9 @@ fresh as (
         known.reason,
         known.linked_at,
         known.seen_order,
-        false as is_in_force
+        false as is_in_force,
+        known.left_joins,
+        known.right_joins
     from {{ this }} as known
     where
         known.link_kind in ('override', 'split')
