@@ -26,6 +26,7 @@
 
     {#- 2. Edges among people's identifiers that no guard refuses, and their components. -#}
     {%- do quanyu.create_work_table('edges', quanyu.joining_edges_sql(identifiers, links, own)) -%}
+    {%- do quanyu.drop_work_tables(['pairs']) -%}
     {%- do quanyu.connected_components('select a, b from ' ~ quanyu.work_table('edges'), 'components') -%}
 
     {#- 3. Components that hold what no one person can hold come apart. -#}
@@ -163,6 +164,15 @@
     or seen with more other identifiers than their type allows. `within`: a work table, or none for all. -#}
 {% macro find_guarded(identifiers, links, types, own, within) %}
     {%- set among = 'in (select identifier_key from ' ~ quanyu.work_table(within) ~ ')' if within else 'is not null' -%}
+    {%- if not within -%}
+        {%- do quanyu.create_work_table('pairs', "
+            select distinct
+                least(links.left_key, links.right_key) as a, greatest(links.left_key, links.right_key) as b
+            from " ~ links ~ " as links
+            where " ~ quanyu.holds(own) ~ " and links.left_joins and links.right_joins
+                and links.link_kind not in ('split', 'override')"
+        ) -%}
+    {%- endif -%}
     {%- do quanyu.create_work_table('guarded', "
         with listed as (
             select
@@ -196,19 +206,7 @@
             where reason is not null
         ),
         pairs as (
-            select links.left_key as identifier_key, links.right_key as other_key
-            from " ~ links ~ " as links
-            where
-                " ~ quanyu.holds(own) ~ " and links.link_kind in ('record', 'hash', 'probabilistic')
-                and links.left_key " ~ among ~ "
-                and links.left_joins and links.right_joins
-            union
-            select links.right_key, links.left_key
-            from " ~ links ~ " as links
-            where
-                " ~ quanyu.holds(own) ~ " and links.link_kind in ('record', 'hash', 'probabilistic')
-                and links.right_key " ~ among ~ "
-                and links.left_joins and links.right_joins
+            " ~ (quanyu.pairs_within_sql(links, own, among) if within else quanyu.pairs_both_ways_sql()) ~ "
         ),
         degrees as (
             select identifier_key, count(*) as degree
@@ -235,6 +233,28 @@
         where identifier_key not in (select identifier_key from blocked)"
     ) -%}
 {% endmacro %}
+
+
+{#- Pairs in `pairs`, from both sides. -#}
+{% macro pairs_both_ways_sql() -%}
+    select a as identifier_key from {{ quanyu.work_table('pairs') }}
+    union all
+    select b from {{ quanyu.work_table('pairs') }}
+{%- endmacro %}
+
+{#- Distinct neighbours of the identifiers `among` some. -#}
+{% macro pairs_within_sql(links, own, among) -%}
+    {%- for one, other in [('left', 'right'), ('right', 'left')] %}
+    select links.{{ one }}_key as identifier_key, links.{{ other }}_key as other_key
+    from {{ links }} as links
+    where
+        {{ quanyu.holds(own) }}
+        and links.link_kind not in ('split', 'override')
+        and links.left_joins and links.right_joins
+        and links.{{ one }}_key {{ among }}
+    {{ 'union' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
 
 
 {#- Reason of the first pattern of the block-list that an identifier matches, else NULL. The patterns are constants of
@@ -271,24 +291,30 @@
 
 {#- Edges (a < b) among people's identifiers that no guard keeps apart, one per pair. -#}
 {% macro joining_edges_sql(identifiers, links, own) -%}
-    select distinct
+    {%- if own.rebuild %}
+    select
+        a,
+        b
+    from {{ quanyu.work_table('pairs') }}
+    where
+        a not in (select identifier_key from {{ quanyu.work_table('guarded') }})
+        and b not in (select identifier_key from {{ quanyu.work_table('guarded') }})
+    {%- else %}
+    select
         least(links.left_key, links.right_key) as a,
         greatest(links.left_key, links.right_key) as b
     from {{ links }} as links
-    {%- if not own.rebuild %}
     inner join {{ quanyu.work_table('scope') }} as left_scope on links.left_key = left_scope.identifier_key
     inner join {{ quanyu.work_table('scope') }} as right_scope on links.right_key = right_scope.identifier_key
-    {%- endif %}
     where
         {{ quanyu.holds(own) }}
         and links.left_joins
         and links.right_joins
         and links.link_kind not in ('split', 'override')
-        {%- if quanyu.scalar('select count(*) from ' ~ quanyu.work_table('guarded')) | int > 0 %}
         and links.left_key not in (select identifier_key from {{ quanyu.work_table('guarded') }})
         and links.right_key not in (select identifier_key from {{ quanyu.work_table('guarded') }})
-        {%- endif %}
-    union
+    {%- endif %}
+    union all
     {#- Somebody may decide about identifiers that have not landed yet. #}
     select
         least(decided.left_key, decided.right_key) as a,
