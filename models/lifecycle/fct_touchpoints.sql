@@ -8,21 +8,15 @@ with touchpoints as (
     select * from {{ ref('stg_landing__touchpoints') }}
 ),
 
+-- Spells of an identifier cover all time, so that an event finds exactly one. Bounds stand in `where`: as conditions
+-- of a left join their OR made 5.6 million events cost 28 s of CPU instead of 0.5.
 customers as (
-    select
-        identifier_key,
-        customer_key
-    from {{ ref('int_identity__customer_map') }}
-),
-
-shared_device_spells as (
     select
         identifier_key,
         customer_key,
         valid_from,
         valid_to
     from {{ ref('int_identity__resolution') }}
-    where valid_from is not null or valid_to is not null
 ),
 
 fct_touchpoints as (
@@ -30,7 +24,7 @@ fct_touchpoints as (
         touchpoints.source_system,
         touchpoints.event_id,
         touchpoints.brand_id,
-        coalesce(shared_device_spells.customer_key, customers.customer_key) as customer_key,
+        customers.customer_key,
         touchpoints.occurred_at,
         touchpoints.occurred_on,
         touchpoints.event_type,
@@ -43,12 +37,10 @@ fct_touchpoints as (
         touchpoints.event_value
     from touchpoints
     inner join customers on touchpoints.identifier_key = customers.identifier_key
-    left join shared_device_spells
-        on
-            touchpoints.identifier_key = shared_device_spells.identifier_key
-            and (shared_device_spells.valid_from is null or touchpoints.occurred_at >= shared_device_spells.valid_from)
-            and (shared_device_spells.valid_to is null or touchpoints.occurred_at < shared_device_spells.valid_to)
-    where touchpoints.occurred_on <= (select as_of.as_of_date from {{ ref('as_of') }} as as_of)
+    where
+        (customers.valid_from is null or touchpoints.occurred_at >= customers.valid_from)
+        and (customers.valid_to is null or touchpoints.occurred_at < customers.valid_to)
+        and touchpoints.occurred_on <= (select as_of.as_of_date from {{ ref('as_of') }} as as_of)
 )
 
 select * from fct_touchpoints
