@@ -1,7 +1,7 @@
 """The landing contract: which entities may land, with which columns, read from the dbt source file.
 
-The contract is `models/staging/landing/_landing__sources.yml`, so that dbt's docs, the staging macros, the
-gate and the intake all read one place.
+The contract is `models/staging/landing/_landing__sources.yml`, so that dbt's docs, the staging
+macros, the gate and the intake all read one place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import yaml
 CONTRACT = Path(__file__).parents[1] / "models/staging/landing/_landing__sources.yml"
 
 KINDS = frozenset(
-    "id text code identifier_type identifier_value phone email timestamp date amount number integer flag".split()
+    {"id", "text", "code", "identifier_type", "identifier_value", "phone", "email"}
+    | {"timestamp", "date", "amount", "number", "integer", "flag"}
 )
 
 

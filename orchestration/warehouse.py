@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class Dbt:
     def compile_profiles(self, entities: Iterable[str]) -> dict[str, str]:
         """SQL of the gate's profile for each entity (analyses/gate_profile__<entity>.sql)."""
         names = {f"gate_profile__{entity}": entity for entity in entities}
-        result = self._invoke(["compile", "--quiet", "--select", *names])
+        result = self._invoke(["compile", "--log-level", "none", "--select", *names])
         return {names[r.node.name]: r.node.compiled_code for r in result.result}
 
     def build(self, say: Callable[[str], None], *, full_refresh: bool = False) -> Build:
@@ -81,7 +82,7 @@ class Dbt:
         from dbt.cli.main import dbtRunner
 
         self.database.parent.mkdir(parents=True, exist_ok=True)
-        with _environment(self._variables()):
+        with _environment(self._variables()), _warehouse_closed_after():
             result = dbtRunner(callbacks=[callback] if callback else []).invoke(
                 [
                     *arguments,
@@ -109,6 +110,17 @@ class Dbt:
         return variables
 
 
+@contextmanager
+def _warehouse_closed_after() -> Iterator[None]:
+    """dbt keeps the DuckDB file open as long as the process lives; nobody else could read it."""
+    try:
+        yield
+    finally:
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+        DuckDBConnectionManager.close_all_connections()
+
+
 class _Progress:
     """Says one line per model as it ends, with its place among all nodes; tests and seeds are only counted."""
 
@@ -118,22 +130,21 @@ class _Progress:
     def __call__(self, event) -> None:
         if event.info.name == "LogModelResult":
             data = event.data
-            self.say(f"[{data.index:>3}/{data.total}] {data.node_info.node_relation.schema}."
-                     f"{data.node_info.node_name}  {data.execution_time:.1f} s")
+            self.say(
+                f"[{data.index:>3}/{data.total}] {data.node_info.node_relation.schema}."
+                f"{data.node_info.node_name}  {data.execution_time:.1f} s"
+            )
 
 
-class _environment:
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Environment variables for the time of a `with` block."""
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self.variables = variables
-
-    def __enter__(self) -> None:
-        self.before = {name: os.environ.get(name) for name in self.variables}
-        os.environ.update(self.variables)
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self.before.items():
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:

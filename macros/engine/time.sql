@@ -29,11 +29,20 @@
         when {{ quanyu.regexp_like(x, quanyu.iso_offset_pattern()) }}
             then timezone(
                 '{{ var("business_timezone") }}',
-                try_cast(
-                    regexp_replace({{ x }}, '([+-][0-9]{2})([0-9]{2})$', '\1:\2') as timestamptz
-                )
+                try_cast({{ quanyu.with_seconds_and_colon(x) }} as timestamptz)
             )
     end
+{%- endmacro %}
+
+{#- DuckDB reads an offset only right behind seconds, and only with a colon between its hours and minutes. -#}
+{% macro with_seconds_and_colon(x) -%}
+    regexp_replace(
+        regexp_replace(
+            regexp_replace({{ x }}, ' ([Zz+-])', '\1'),
+            '([T ][0-9]{2}:[0-9]{2})([Zz+-].*)$', '\1:00\2'
+        ),
+        '([+-][0-9]{2})([0-9]{2})$', '\1:\2'
+    )
 {%- endmacro %}
 
 {% macro iso_local_pattern() -%}

@@ -14,15 +14,10 @@
     `_refresh` is the refresh that last changed the fate of the row. -#}
 {% macro fated_rows(entity_name) %}
 {%- do source('landing', entity_name) -%}
-{%- do ref('identifier_types') -%}
-{%- do ref('event_types') -%}
 {%- set batches = ref('batches') -%}
 {%- set entity = quanyu.landing_entity(entity_name) -%}
 {%- set names = entity.columns | map(attribute='name') | list -%}
-{%- set identifier_keys = entity.columns | selectattr('kind', 'equalto', 'identifier_value')
-    | map(attribute='name') | map('replace', '_value', '_key') | list -%}
-{%- set row_columns = ['_batch', '_batch_date', '_file', '_row', '_landed_load', '_reasons', '_raw', '_key']
-    + names + identifier_keys -%}
+{%- set row_columns = quanyu.fated_columns(entity) -%}
 {%- set known_load = 0 -%}
 {%- if is_incremental() -%}
     {%- set known_load = quanyu.scalar('select coalesce(max(_landed_load), 0) from ' ~ this) -%}
@@ -48,24 +43,7 @@ landed as {{ quanyu.inline_cte() }} (
 
 {{ quanyu.typed_ctes(entity) }},
 
-arrived as {{ quanyu.inline_cte() }} (
-    select
-        _batch,
-        _batch_date,
-        _file,
-        _row,
-        load_number as _landed_load,
-        {{ quanyu.reasons(quanyu.landing_checks(entity)) }} as _reasons,
-        case
-            when _problem is not null then _raw
-            when _reasons is not null then {{ quanyu.row_as_json(names, 'landed_') }}
-        end as _raw,
-        _key
-        {%- for name in names + identifier_keys %},
-        {{ name }}
-        {%- endfor %}
-    from typed
-),
+{{ quanyu.arrived_cte(entity) }},
 {% if is_incremental() %}
 concerned as (
     select _key from arrived
@@ -77,29 +55,15 @@ concerned as (
 ),
 {% endif %}
 in_play as {{ quanyu.inline_cte() }} (
-    select
-        {{ row_columns | join(',\n        ') }},
-        cast(null as {{ dbt.type_string() }}) as was_fate,
-        cast(null as bigint) as was_refresh,
-        false as is_withdrawn
-    from arrived
-    {%- if is_incremental() %}
-    union all
-    select
-        known.{{ row_columns | join(',\n        known.') }},
-        known._fate as was_fate,
-        known._refresh as was_refresh,
-        known._fate = 'withdrawn' or new_batches.batch is not null as is_withdrawn
-    from {{ this }} as known
-    inner join concerned on known._key = concerned._key
-    left join new_batches on known._batch = new_batches.batch
-    {%- endif %}
+    {{ quanyu.rows_in_play(entity, 'arrived', 'concerned') }}
 ),
 
+-- Rows that cannot be used count here too, though they contest nothing: leaving them out would cost the checks of
+-- every row once more.
 repeated_keys as (
     select _key
     from in_play
-    where _reasons is null and not is_withdrawn
+    where not is_withdrawn
     group by _key
     having count(*) > 1
 ),
@@ -117,13 +81,36 @@ uncontested as {{ quanyu.inline_cte() }} (
     where repeated_keys._key is null or in_play.is_withdrawn or in_play._reasons is not null
 ),
 
+-- The few rows in a contest are found by their keys first and typed by themselves, which halves the cost of a load.
+repeated_places as (
+    select
+        arrived._file,
+        arrived._row
+    from arrived
+    inner join repeated_keys on arrived._key = repeated_keys._key
+),
+
+contested_landed as {{ quanyu.inline_cte() }} (
+    select landed.*
+    from landed
+    inner join repeated_places
+        on landed._file = repeated_places._file and landed._row = repeated_places._row
+),
+
+{{ quanyu.typed_ctes(entity, 'contested_') }},
+
+{{ quanyu.arrived_cte(entity, 'contested_') }},
+
+contested_in_play as (
+    {{ quanyu.rows_in_play(entity, 'contested_arrived', 'repeated_keys') }}
+),
+
 contested as (
     select
-        in_play.*,
-        {{ quanyu.row_as_json(names, 'in_play.') }} as content
-    from in_play
-    inner join repeated_keys on in_play._key = repeated_keys._key
-    where in_play._reasons is null and not in_play.is_withdrawn
+        *,
+        {{ quanyu.row_as_json(names) }} as content
+    from contested_in_play
+    where _reasons is null and not is_withdrawn
 ),
 
 compared as (
@@ -165,3 +152,57 @@ select
     case when _fate = was_fate then was_refresh else {{ quanyu.refresh_number() }} end as _refresh
 from fated
 {% endmacro %}
+
+
+{#- Columns of a row besides its fate: where it came from, what is wrong with it, its contract columns and keys. -#}
+{% macro fated_columns(entity) %}
+    {%- set identifier_keys = entity.columns | selectattr('kind', 'equalto', 'identifier_value')
+        | map(attribute='name') | map('replace', '_value', '_key') | list -%}
+    {{ return(
+        ['_batch', '_batch_date', '_file', '_row', '_landed_load', '_reasons', '_raw', '_key']
+        + entity.columns | map(attribute='name') | list + identifier_keys
+    ) }}
+{% endmacro %}
+
+
+{#- CTE of newly landed rows with what is wrong with them, over a CTE `typed`. -#}
+{% macro arrived_cte(entity, prefix='') -%}
+{{ prefix }}arrived as {{ quanyu.inline_cte() }} (
+    select
+        load_number as _landed_load,
+        {{ quanyu.reasons(quanyu.landing_checks(entity)) }} as _reasons,
+        case
+            when _problem is not null then _raw
+            when _reasons is not null
+                then {{ quanyu.row_as_json(entity.columns | map(attribute='name') | list, 'landed_') }}
+        end as _raw
+        {%- for name in quanyu.fated_columns(entity) if name not in ['_landed_load', '_reasons', '_raw'] %},
+        {{ name }}
+        {%- endfor %}
+    from {{ prefix }}typed
+)
+{%- endmacro %}
+
+
+{#- Newly landed rows and, in a refresh, the known rows with one of `keys`; with the fate that these had, and whether
+    their delivery has been replaced. -#}
+{% macro rows_in_play(entity, arrived, keys) -%}
+{%- set columns = quanyu.fated_columns(entity) -%}
+    select
+        {{ columns | join(',\n        ') }},
+        cast(null as {{ dbt.type_string() }}) as was_fate,
+        cast(null as bigint) as was_refresh,
+        false as is_withdrawn
+    from {{ arrived }}
+    {%- if is_incremental() %}
+    union all
+    select
+        known.{{ columns | join(',\n        known.') }},
+        known._fate as was_fate,
+        known._refresh as was_refresh,
+        known._fate = 'withdrawn' or new_batches.batch is not null as is_withdrawn
+    from {{ this }} as known
+    inner join {{ keys }} on known._key = {{ keys }}._key
+    left join new_batches on known._batch = new_batches.batch
+    {%- endif %}
+{%- endmacro %}

@@ -1,11 +1,13 @@
 {#- From text to types, with a name for everything that can be wrong with a row. The base models and the gate's
     profile are both made of these macros, so the gate counts exactly what staging would quarantine. -#}
 
-{#- CTEs `cleaned` and `typed` over a CTE `landed`. `typed` holds for every contract column <c> its text `text_<c>`
+{#- CTEs that end in `typed`, over a CTE `landed` (all names with the prefix). `typed` holds for every contract column <c> its text `text_<c>`
     and its typed, normalised value <c>; for every identifier_value <p>_value its key <p>_key. -#}
-{% macro typed_ctes(entity) -%}
+{% macro typed_ctes(entity, prefix='') -%}
+{#- Said outright, because the vocabularies of an entity are known only when dbt executes. -#}
+{%- do [ref('identifier_types'), ref('event_types')] -%}
 {%- set identifiers = entity.columns | selectattr('kind', 'equalto', 'identifier_value') | list -%}
-cleaned as {{ quanyu.inline_cte() }} (
+{{ prefix }}cleaned as {{ quanyu.inline_cte() }} (
     select
         load_number,
         _batch,
@@ -20,10 +22,10 @@ cleaned as {{ quanyu.inline_cte() }} (
         {%- for column in entity.columns %},
         {{ column.name }} as landed_{{ column.name }}
         {%- endfor %}
-    from landed
+    from {{ prefix }}landed
 ),
 
-typed_values as {{ quanyu.inline_cte() }} (
+{{ prefix }}typed_values as {{ quanyu.inline_cte() }} (
     select
         cleaned.*
         {%- for column in entity.columns %},
@@ -35,7 +37,7 @@ typed_values as {{ quanyu.inline_cte() }} (
         {%- for column in entity.columns if column.vocabulary is defined %},
         {{ column.name }}_row.{{ column.name }} as known_{{ column.name }}
         {%- endfor %}
-    from cleaned
+    from {{ prefix }}cleaned as cleaned
     {%- for column in identifiers %}
     left join {{ ref('identifier_types') }} as {{ column.type_column }}_row
         on {{ column.type_column }}_row.identifier_type = lower(cleaned.text_{{ column.type_column }})
@@ -46,7 +48,7 @@ typed_values as {{ quanyu.inline_cte() }} (
     {%- endfor %}
 ),
 
-typed as {{ quanyu.inline_cte() }} (
+{{ prefix }}typed as {{ quanyu.inline_cte() }} (
     select
         *
         {%- for column in identifiers %},
@@ -56,7 +58,7 @@ typed as {{ quanyu.inline_cte() }} (
         end as {{ column.name | replace('_value', '_key') }}
         {%- endfor %},
         {{ quanyu.hash63_of(entity.key) }} as _key
-    from typed_values
+    from {{ prefix }}typed_values
 )
 {%- endmacro %}
 
@@ -228,6 +230,7 @@ select
     count(*) as {{ adapter.quote('rows') }},
     sum(case when {{ quanyu.reasons(checks) }} is not null then 1 else 0 end) as quarantined_rows,
     count(distinct case when _problem is null then _key end) as distinct_keys,
+    min(_problem) as row__unsplittable_example,
     {%- for bound in ('min', 'max') %}
     {{ bound }}({{ 'cast(' ~ dated[0] ~ ' as date)' if dated else 'cast(null as date)' }})
         as {{ 'first_day' if bound == 'min' else 'last_day' }},

@@ -28,3 +28,4 @@ batches as (
 )
 
 select * from batches
+order by entity, batch

@@ -28,3 +28,4 @@ quarantine as (
 )
 
 select * from quarantine
+order by entity, batch, file, row_number

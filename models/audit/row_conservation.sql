@@ -62,3 +62,4 @@ row_conservation as (
 )
 
 select * from row_conservation
+order by entity, batch

@@ -70,7 +70,7 @@ tiers_in_spells as (
             spells.brand_id = tiers.brand_id
             and spells.membership_key = tiers.membership_key
             and spells.joined_at <= tiers.occurred_at
-            and (spells.quit_at is null or tiers.occurred_at < spells.quit_at)
+            and (spells.quit_at is null or spells.quit_at > tiers.occurred_at)
     qualify row_number() over (
         partition by spells.brand_id, spells.membership_key, spells.joined_at
         order by tiers.occurred_at desc, tiers.tier desc

@@ -6,11 +6,7 @@
 {{ config(
     materialized='incremental', incremental_strategy='delete+insert', unique_key='customer_key'
 ) }}
-{%- set own_refresh, own_as_of = 0, none -%}
-{%- if is_incremental() -%}
-    {%- set own_refresh = quanyu.scalar('select coalesce(max(_refresh), 0) from ' ~ this) -%}
-    {%- set own_as_of = quanyu.scalar('select max_by(as_of_date, _refresh) from ' ~ this) -%}
-{%- endif %}
+{% set own_refresh, own_as_of = quanyu.last_touched() %}
 
 with as_of as (
     select as_of_date from {{ ref('as_of') }}

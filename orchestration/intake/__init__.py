@@ -1,10 +1,10 @@
-"""The intake: turns new or changed landing batches into all-text Parquet, and moves what the gate admits into the lake.
+"""The intake: landing batches become all-text Parquet; what the gate admits moves into the lake.
 
-    with prepare(landing, workspace, contract) as prepared:      # candidates under <workspace>/intake
-        verdicts = ...                                           # the gate reads the candidates
-        admission = admit(prepared, verdicts, workspace)         # lake + registry
+    with prepare(landing, workspace, contract) as prepared:  # candidates in <workspace>/intake
+        verdicts = ...  # the gate reads the candidates
+        admission = admit(prepared, verdicts, workspace)  # lake and registry
 
-`<workspace>/lake/batches.parquet` (the registry) is the only state; replacing it is the commit point.
+`<workspace>/lake/batches.parquet` (the registry) is the only state; replacing it is the commit.
 """
 
 from orchestration.intake.landing import BatchRecord, FileRecord, LandingError

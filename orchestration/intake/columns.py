@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,15 +21,16 @@ class Match:
 
     def none_found(self, names: Sequence[str], entity: Entity) -> str:
         return (
-            f"none of its columns {quoted(names)} belongs to {entity.name}: is the header line missing?"
-            f" known columns are {quoted(entity.column_names, 20)}"
+            f"none of its columns {quoted(map(visible, names))} belongs to {entity.name}:"
+            f" is the header line missing? known columns are {quoted(entity.column_names, 20)}"
         )
 
 
 def match_columns(
     names: Sequence[str], entity: Entity, *, dated: bool, check_duplicates: bool = True
 ) -> Match:
-    """Match names without regard to case or surrounding blanks; a duplicated name raises Unreadable.
+    """Match names without regard to case or surrounding blanks; a duplicated name raises
+    Unreadable.
 
     In a dated batch a column `dt` repeats the folder's date and is no extra column.
     """
@@ -44,8 +46,15 @@ def match_columns(
     return Match(positions, tuple(dict.fromkeys(extra)), missing)
 
 
+def visible(name: str) -> str:
+    """The name if it looks like the name of a column: without a header line it is a person's value."""
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ ;|\t,.-]*", name.strip()) else "…"
+
+
 def quoted(names: Iterable[str], limit: int = 8) -> str:
-    """Names for a message, as `a`, `b`; long lists and long names are cut, odd bytes made printable."""
+    """Names for a message, as `a`, `b`; long lists and long names are cut, odd bytes made
+    printable.
+    """
     names = [name.encode(errors="replace").decode() for name in names]
     shown = ", ".join(f"`{name[:60]}{'…' if len(name) > 60 else ''}`" for name in names[:limit])
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -26,14 +26,17 @@ _UNFINISHED = (".tmp", ".crdownload", ".part", ".partial", "~")
 
 
 class LandingError(Exception):
-    """The intake cannot run at all; the message says what, where and what to do. The CLI exits with 2."""
+    """The intake cannot run at all; the message says what, where and what to do. The CLI exits with
+    2.
+    """
 
 
 class Unreadable(Exception):
-    """A file that cannot be used, so its batch is held. The message starts lower case and says what to do.
+    """A file that cannot be used, so its batch is held. The message starts lower case and says what
+    to do.
 
-    `transient`: the trouble lies outside the file's content (permissions, still being written), so the batch is
-    tried again at the next intake although the content is the same.
+    `transient`: the trouble lies outside the file's content (permissions, still being written), so
+    the batch is tried again at the next intake although the content is the same.
     """
 
     def __init__(self, reason: str, *, transient: bool = False):
@@ -68,14 +71,18 @@ class FileRecord:
 
 @dataclass
 class BatchRecord:
-    """One delivery of an entity: the files of a `dt=` folder, or those laid directly under the entity."""
+    """One delivery of an entity: the files of a `dt=` folder, or those laid directly under the
+    entity.
+    """
 
     entity: str
     batch: str
     batch_date: date | None
     files: list[FileRecord] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
-    """Why the batch cannot be loaded, one sentence per file; such a batch contributes no rows and is held."""
+    """Why the batch cannot be loaded, one sentence per file; such a batch contributes no rows and
+    is held.
+    """
     transient: bool = False
     """Try it again at the next intake although its content is the same."""
 
@@ -114,7 +121,9 @@ class BatchRecord:
         self.transient = self.transient or error.transient
 
     def fingerprint(self) -> None:
-        """Fill in the sha256 of every file; a file that cannot be opened makes the batch unreadable."""
+        """Fill in the sha256 of every file; a file that cannot be opened makes the batch
+        unreadable.
+        """
         for file in self.files:
             try:
                 with file.source.open("rb") as stream:
@@ -129,7 +138,7 @@ class BatchRecord:
                 )
 
     def check_unchanged(self) -> None:
-        """Refuse the batch when a file is not as it was at the scan: somebody is still writing it."""
+        """Refuse the batch when a file is not as it was at the scan."""
         for file in self.files:
             try:
                 stat = file.source.stat()
@@ -137,8 +146,8 @@ class BatchRecord:
                 stat = None
             if stat is None or (stat.st_size, stat.st_mtime_ns) != (file.bytes, file.mtime_ns):
                 problem = Unreadable(
-                    "the file changed while it was read, so it is still being written: it is tried again at the"
-                    " next run; write files under a name that ends in .tmp and rename them when they are complete",
+                    "the file changed while it was read, so it is still being written: it is tried"
+                    " again at the next run; write under a name that ends in .tmp, then rename",
                     transient=True,
                 )
                 self.refuse(file.path, problem)
@@ -152,14 +161,15 @@ def not_readable(error: OSError) -> Unreadable:
 
 
 def scan(landing: Path, entities: Iterable[str]) -> tuple[list[BatchRecord], list[str]]:
-    """The batches that lie in the landing folder, ordered by entity and date, and notes on what was ignored.
+    """The batches in the landing folder by entity and date, and notes on what was ignored.
 
     Raises LandingError when the folder is missing, unreadable or holds no entity of the contract.
     """
     known = sorted(entities)
-    if not landing.exists():
+    if not os.path.exists(landing):
         raise LandingError(
-            f"the landing folder {landing} does not exist: create it, or set QUANYU_LANDING"
+            f"the landing folder {landing} does not exist or is out of this user's reach:"
+            " create it, or set QUANYU_LANDING to another"
         )
     if not landing.is_dir():
         raise LandingError(
@@ -169,23 +179,31 @@ def scan(landing: Path, entities: Iterable[str]) -> tuple[list[BatchRecord], lis
     folders = [entry for entry in entries if entry.is_dir()]
     if not any(entry.name in known for entry in folders):
         raise LandingError(
-            f"the landing folder {landing} holds no entity folder: seen {_names(e.name for e in entries)};"
-            f" known entities are {_names(known)}; put files under e.g. {landing / known[0]}"
+            f"the landing folder {landing} holds no entity folder:"
+            f" seen {_names(_shown(e.name) for e in entries)}; known entities are {_names(known)};"
+            f" put files under e.g. {landing / known[0]}"
         )
     notes, batches = [], []
     for entry in entries:
-        if entry.is_dir() and entry.name in known:
+        name = _shown(entry.name)
+        if entry.is_dir() and name in known:
             found = _entity_batches(landing, entry.name)
             batches += sorted(found.values(), key=lambda b: (b.batch_date or date.min, b.batch))
         elif entry.is_dir():
-            near = difflib.get_close_matches(entry.name.lower(), known, 1)
+            near = difflib.get_close_matches(name.lower(), known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            notes.append(f"{entry.name}/: ignored, no entity of the contract{hint}")
-        elif any(entry.name.lower().endswith(end) for end in FORMATS):
+            notes.append(f"{name}/: ignored, no entity of the contract{hint}")
+        elif name.lower().endswith(tuple(FORMATS)):
             notes.append(
-                f"{entry.name}: ignored, it lies beside the entity folders; move it into its entity's folder"
+                f"{name}: ignored, it lies beside the entity folders;"
+                " move it into its entity's folder"
             )
     return batches, notes
+
+
+def _shown(name: str) -> str:
+    """A file name as it can be written down: bytes that are not UTF-8 become U+FFFD."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def _names(names: Iterable[str]) -> str:
@@ -194,7 +212,7 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
-    """Entries that count, by name: no hidden or marker names (`.DS_Store`, `_SUCCESS`), no unfinished files."""
+    """Entries by name, without hidden ones, markers (`_SUCCESS`) and unfinished files."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -213,19 +231,21 @@ def _entity_batches(landing: Path, entity: str) -> Mapping[str, BatchRecord]:
             batch = batches.setdefault(INITIAL, BatchRecord(entity, INITIAL, None))
             _add(batch, landing, Path(entry.path))
             continue
-        batch = BatchRecord(entity, entry.name, _batch_date(entry.name))
+        # A folder that happens to be called `initial` must not hide the undated files.
+        name = _shown(entry.name) if entry.name != INITIAL else f"{INITIAL}/"
+        batch = batches.get(name) or BatchRecord(entity, name, _batch_date(name))
         try:
             for path in _files(Path(entry.path)):
                 _add(batch, landing, path)
         except LandingError as error:
-            batch.refuse(f"{entity}/{entry.name}", Unreadable(str(error), transient=True))
+            batch.refuse(f"{entity}/{name}", Unreadable(str(error), transient=True))
         if batch.batch_date is None and batch.files:
             why = Unreadable(
                 "the folder is not named dt=YYYY-MM-DD with a date that exists: rename it"
             )
-            batch.refuse(f"{entity}/{entry.name}", why)
+            batch.refuse(f"{entity}/{name}", why)
         if batch.files or batch.unreadable:
-            batches[entry.name] = batch
+            batches[name] = batch
     return batches
 
 
@@ -246,7 +266,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _add(batch: BatchRecord, landing: Path, path: Path) -> None:
-    relative = path.relative_to(landing).as_posix()
+    relative = _shown(path.relative_to(landing).as_posix())
     try:
         stat = path.stat()
     except OSError as error:
@@ -255,5 +275,7 @@ def _add(batch: BatchRecord, landing: Path, path: Path) -> None:
     file = FileRecord(relative, path, stat.st_size, stat.st_mtime_ns)
     batch.files.append(file)
     if file.format is None:
-        why = "not CSV, CSV.GZ, JSON lines or Parquet: convert it, or put `_` before its name to leave it out"
+        why = "not CSV, CSV.GZ, JSON lines or Parquet: convert it, or put `_` before its name"
         batch.refuse(relative, Unreadable(why))
+    if relative != path.relative_to(landing).as_posix():
+        batch.refuse(relative, Unreadable("its name is not valid UTF-8: rename it"))

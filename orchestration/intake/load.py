@@ -1,15 +1,18 @@
-"""One intake run: `prepare` writes candidates for the gate, `admit` moves what it lets through into the lake."""
+"""One intake run: `prepare` writes candidates for the gate, `admit` moves what it lets through into
+the lake.
+"""
 
 from __future__ import annotations
 
 import copy
 import fcntl
+import glob
 import os
 import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -68,6 +71,7 @@ class Prepared:
     notes: list[str]
     """What was ignored in the landing folder, as sentences."""
     registry: dict[Key, RegistryRow]
+    """The registry that `admit` will write."""
     known: dict[Key, RegistryRow]
     """The registry as it was read, to see whether anything is new."""
     lock: IO[str]
@@ -107,10 +111,11 @@ def prepare(
     threads: int | None = None,
     retry_held: bool = False,
 ) -> Prepared:
-    """Convert every new or changed batch of the landing folder into candidates below `<workspace>/intake`.
+    """Convert every new or changed batch of the landing folder into candidates.
 
-    A batch whose content was seen before, admitted or held, is left alone; `retry_held` takes up the held ones again.
-    Raises LandingError when the landing folder cannot be used or another intake is at work.
+    A batch whose content was seen before, admitted or held, is left alone; `retry_held` takes up
+    the held ones again. Raises LandingError when the landing folder cannot be used or another
+    intake is at work.
     """
     landing, workspace = Path(os.path.abspath(landing)), Path(os.path.abspath(workspace))
     scanned, notes = scan(landing, contract)
@@ -136,10 +141,8 @@ def prepare(
         for name, batches in changed.items():
             folder = workspace / "intake" / name / f"load_number={load_number}"
             candidates.append(_convert(contract[name], batches, landing, folder, settings))
-            rows, unreadable = (
-                sum(batch.rows for batch in batches),
-                sum(bool(batch.unreadable) for batch in batches),
-            )
+            rows = sum(batch.rows for batch in batches)
+            unreadable = sum(bool(batch.unreadable) for batch in batches)
             doubt = f", {unreadable} of them unreadable" if unreadable else ""
             say(f"{name}: {len(batches):,} new or changed batches{doubt}, {rows:,} rows")
     except BaseException:
@@ -149,9 +152,10 @@ def prepare(
 
 
 def admit(prepared: Prepared, verdicts: Mapping[Key, Verdict], workspace: Path) -> Admission:
-    """Move the candidates into the lake without the held batches, then replace the registry: the commit.
+    """Move the candidates into the lake without what is held, then commit: replace the registry.
 
-    Every readable batch needs a verdict; one that is unreadable is held whatever the verdict. Releases the lock.
+    Every readable batch needs a verdict; one that is unreadable is held whatever the verdict.
+    Releases the lock.
     """
     workspace = Path(os.path.abspath(workspace))
     if prepared.lock.closed or prepared.workspace != workspace:
@@ -166,27 +170,17 @@ def admit(prepared: Prepared, verdicts: Mapping[Key, Verdict], workspace: Path) 
             for batch in candidate.batches:
                 if not batch.unreadable and batch.key not in verdicts:
                     raise ValueError(
-                        f"no verdict on {batch.entity} {batch.batch}: the gate must judge every batch"
+                        f"no verdict on {' '.join(batch.key)}: the gate must judge every batch"
                     )
                 verdict = verdicts.get(batch.key, Verdict())
                 (stopped if batch.unreadable or verdict.held else passed).append((batch, verdict))
-            target = (
-                workspace
-                / "lake"
-                / candidate.entity
-                / f"load_number={prepared.load_number}"
-                / "data.parquet"
-            )
             if passed:
+                folder = workspace / "lake" / candidate.entity
+                target = folder / f"load_number={prepared.load_number}" / "data.parquet"
                 _move(candidate, [batch.batch for batch, _ in stopped], target, prepared.settings)
-            for batch, verdict in passed:
-                row = _admitted(batch, verdict, prepared, now)
-                prepared.registry[batch.key] = row
-                admitted.append(row)
-            for batch, verdict in stopped:
-                row = _held(batch, verdict, prepared, now)
-                prepared.registry[batch.key] = row
-                held.append(row)
+            admitted += [_admitted(*judged, prepared, now) for judged in passed]
+            held += [_held(*judged, prepared, now) for judged in stopped]
+        prepared.registry |= {row.key: row for row in [*admitted, *held]}
         path = registry_path(workspace)
         if prepared.registry != prepared.known or not path.exists():
             write_registry(workspace, prepared.registry.values())
@@ -204,7 +198,8 @@ def _lock(workspace: Path) -> IO[str]:
         owner = lock.read().strip() or "unknown"
         lock.close()
         raise LandingError(
-            f"another intake (process {owner}) is at work in {workspace}: wait until it ends, or use another workspace"
+            f"another intake (process {owner}) is at work in {workspace}: wait until it ends,"
+            " or use another workspace"
         ) from None
     lock.truncate(0)
     lock.write(str(os.getpid()))
@@ -213,7 +208,7 @@ def _lock(workspace: Path) -> IO[str]:
 
 
 def _clean(workspace: Path, load_number: int) -> None:
-    """Remove what a crashed intake left: candidates, and loads in the lake that the registry does not know."""
+    """Remove what a crash left: candidates, and loads that the registry does not know."""
     shutil.rmtree(workspace / "intake", ignore_errors=True)
     for folder in (workspace / "lake").glob("*/load_number=*"):
         number = re.fullmatch(r"load_number=(\d+)", folder.name)
@@ -228,17 +223,15 @@ def _is_changed(batch: BatchRecord, row: RegistryRow | None, retry_held: bool) -
         return False
     batch.fingerprint()
     content = batch.content_hash
-    if row is None or retry or content is None:
+    if row is None or content is None:
         return True
-    if content == row.last_hash:
-        row.touch(batch.files)
-        return False
     if row.held_files is not None and content == row.content_hash:
         # The held delivery was taken back: what lies there is the admitted version again.
         row.clear_held()
-        row.touch(batch.files)
-        return False
-    return True
+    elif retry or content != row.last_hash:
+        return True
+    row.touch(batch.files)
+    return False
 
 
 def _connect(settings: dict[str, object]) -> duckdb.DuckDBPyConnection:
@@ -256,7 +249,8 @@ def _copy(connection: duckdb.DuckDBPyConnection, query: str, target: Path) -> No
 def _without(source: Path, batches: Iterable[str]) -> str:
     listed = ", ".join(literal(batch) for batch in batches)
     where = f" where _batch not in ({listed})" if listed else ""
-    return f"select * from read_parquet({literal(source.as_posix())}, hive_partitioning = false){where}"
+    path = literal(glob.escape(source.as_posix()))
+    return f"select * from read_parquet({path}, hive_partitioning = false){where}"
 
 
 def _convert(
@@ -271,8 +265,7 @@ def _convert(
     text, target = folder / "text.tmp.parquet", folder / "data.parquet"
     layouts: dict[Layout, list[tuple[BatchRecord, FileRecord]]] = defaultdict(list)
     landed_text: list[tuple[BatchRecord, FileRecord]] = []
-    readable = [batch for batch in batches if not batch.unreadable]
-    for batch, file in ((batch, file) for batch in readable for file in batch.files):
+    for batch, file in [(b, f) for b in batches if not b.unreadable for f in b.files]:
         if file.format != "parquet":
             landed_text.append((batch, file))
             continue
@@ -303,8 +296,8 @@ def _convert(
     written, expected = pq.read_metadata(target).num_rows, sum(batch.rows for batch in batches)
     if written != expected:
         raise LandingError(
-            f"{entity.name}: {expected:,} rows were read but {written:,} written to {target}: the landing folder was"
-            " changed meanwhile; run the intake again"
+            f"{entity.name}: {expected:,} rows were read but {written:,} written to {target}:"
+            " the landing folder was changed meanwhile; run the intake again"
         )
     return Candidate(entity.name, target, batches)
 
@@ -318,7 +311,7 @@ def _copy_all(
     batches: list[BatchRecord],
     target: Path,
 ) -> None:
-    """Join the converted text and the landed Parquet in one file; a damaged file costs its batch, not the load."""
+    """Join the converted text and the landed Parquet; a damaged file costs only its batch."""
     while True:
         bad = [batch.batch for batch in batches if batch.unreadable]
         groups = [[(b, f) for b, f in group if not b.unreadable] for group in layouts.values()]
@@ -344,8 +337,8 @@ def _copy_all(
             if not damaged:
                 reason = str(error).strip().splitlines()[0]
                 raise LandingError(
-                    f"{entity.name}: the landed files are sound but could not be converted ({reason}):"
-                    " free memory or disk space, or lower the number of threads"
+                    f"{entity.name}: the landed files are sound but could not be converted"
+                    f" ({reason}): free memory or disk space, or lower the number of threads"
                 ) from error
             for path, problem in damaged.items():
                 owners[path][0].refuse(path, problem)
@@ -354,7 +347,9 @@ def _copy_all(
 def _write_text(
     entity: Entity, files: Sequence[tuple[BatchRecord, FileRecord]], target: Path
 ) -> None:
-    """Write the rows of CSV and JSON files; a file that turns out unreadable on the way marks its batch."""
+    """Write the rows of CSV and JSON files; a file that turns out unreadable on the way marks its
+    batch.
+    """
     technical = [("_batch", pa.string()), ("_batch_date", pa.date32()), ("_file", pa.string())]
     schema = pa.schema([*technical, *text_schema(entity)])
     gathered: list[pa.Table] = []
@@ -400,42 +395,34 @@ def _move(
 def _admitted(
     batch: BatchRecord, verdict: Verdict, prepared: Prepared, now: datetime
 ) -> RegistryRow:
+    row = _seen(batch, verdict, prepared, now)
     before = prepared.known.get(batch.key)
-    first = before.first_load_number if before else None
-    return RegistryRow(
-        entity=batch.entity,
-        batch=batch.batch,
-        batch_date=batch.batch_date,
-        status=ADMITTED,
-        load_number=prepared.load_number,
-        first_load_number=first or prepared.load_number,
-        landed_rows=batch.rows,
-        files=files_json(batch.files),
-        content_hash=batch.content_hash,
-        warnings=_text(verdict.warnings),
-        extra_columns=_text(batch.extra_columns, ", "),
-        missing_columns=_text(batch.missing_columns, ", "),
-        first_seen_at=before.first_seen_at if before else now,
-        loaded_at=now,
-    )
+    row.status, row.loaded_at, row.landed_rows = ADMITTED, now, batch.rows
+    row.load_number = prepared.load_number
+    row.first_load_number = (before and before.first_load_number) or prepared.load_number
+    return row
 
 
 def _held(batch: BatchRecord, verdict: Verdict, prepared: Prepared, now: datetime) -> RegistryRow:
+    row = _seen(batch, verdict, prepared, now)
+    row.reasons = _text(verdict.reasons or batch.unreadable)
     before = prepared.registry.get(batch.key)
-    files, content = files_json(batch.files), batch.content_hash
-    reasons = _text(verdict.reasons or batch.unreadable)
-    if before is not None and before.status == ADMITTED:
-        row = copy.copy(before)
-        row.held_files, row.held_content_hash, row.held_reasons = files, content, reasons
+    if before is None or before.status == HELD:
         return row
+    return replace(
+        before, held_files=row.files, held_content_hash=row.content_hash, held_reasons=row.reasons
+    )
+
+
+def _seen(batch: BatchRecord, verdict: Verdict, prepared: Prepared, now: datetime) -> RegistryRow:
+    before = prepared.known.get(batch.key)
     return RegistryRow(
         entity=batch.entity,
         batch=batch.batch,
         batch_date=batch.batch_date,
         status=HELD,
-        files=files,
-        content_hash=content,
-        reasons=reasons,
+        files=files_json(batch.files),
+        content_hash=batch.content_hash,
         warnings=_text(verdict.warnings),
         extra_columns=_text(batch.extra_columns, ", "),
         missing_columns=_text(batch.missing_columns, ", "),

@@ -120,9 +120,9 @@ def _identifier(name: str) -> str:
 def _as_text(name: str, kind: str, column: Column) -> str:
     """SQL that casts a landed column to text without losing a digit.
 
-    A float that holds a whole number becomes its digits while that is exact. Beyond, an amount or a number keeps the
-    text DuckDB gives, and an id, code or text becomes scientific notation, which staging quarantines: its last digits
-    are lost already, and are never guessed.
+    A float that holds a whole number becomes its digits while that is exact. Beyond, an amount or a
+    number keeps the text DuckDB gives, and an id, code or text becomes scientific notation, which
+    staging quarantines: its last digits are lost already, and are never guessed.
     """
     source = _identifier(name)
     if kind == "VARCHAR":

@@ -1,4 +1,6 @@
-"""The registry of batches, `<workspace>/lake/batches.parquet`: the only state that the intake keeps."""
+"""The registry of batches, `<workspace>/lake/batches.parquet`: the only state that the intake
+keeps.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +46,9 @@ SCHEMA = pa.schema(
 class RegistryRow:
     """One batch.
 
-    `admitted`: everything up to `loaded_at` describes the version whose rows are current; when a newer delivery
-    of it is held, the `held_` columns say which and why. `held`: no version was ever admitted; `files`,
-    `content_hash` and `reasons` describe the delivery that is held.
+    `admitted`: everything up to `loaded_at` describes the version whose rows are current; when a
+    newer delivery of it is held, the `held_` columns say which and why. `held`: no version was ever
+    admitted; `files`, `content_hash` and `reasons` describe the delivery that is held.
     """
 
     entity: str
@@ -86,7 +88,7 @@ class RegistryRow:
         return self.content_hash if self.held_files is None else self.held_content_hash
 
     def looks_like(self, files: Iterable[FileRecord]) -> bool:
-        """The cheap first look: same names, sizes and modification times as the delivery seen last."""
+        """A cheap look: names, sizes and modification times are those of the delivery seen last."""
         last = {
             (file["path"], file["bytes"], file["mtime_ns"]) for file in json.loads(self.last_files)
         }
@@ -126,7 +128,9 @@ def read_registry(workspace: Path) -> dict[tuple[str, str], RegistryRow]:
 
 
 def write_registry(workspace: Path, rows: Iterable[RegistryRow]) -> Path:
-    """Replace the registry in one step; a crash leaves the old one or the new one, never half of one."""
+    """Replace the registry in one step; a crash leaves the old one or the new one, never half of
+    one.
+    """
     path = registry_path(workspace)
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist(

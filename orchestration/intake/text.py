@@ -1,8 +1,9 @@
 """CSV and JSON lines to Arrow tables of text, a block at a time.
 
-Every record becomes a row: one that cannot be split into columns carries its raw text and a problem instead of
-values. Three CSV readers give the same rows: Arrow's for a block without quotes, the csv module in one go for a block
-without errors, and record by record for the rest; `test_intake_text.py` compares them on random files.
+Every record becomes a row: one that cannot be split into columns carries its raw text and a problem
+instead of values. Three CSV readers give the same rows: Arrow's for a block whose quotes are all in
+order, the csv module in one go for a block without errors, and record by record for the rest;
+`test_intake_text.py` compares them on random files.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
@@ -26,6 +28,8 @@ BLOCK_BYTES = 8 << 20
 # A record longer than this is taken for an unclosed quote or a file without line ends.
 RECORD_BYTES = 16 << 20
 RAW_CHARACTERS = 4_000
+# Sets of JSON keys to remember; a file with more has values for keys: slow, but not wrong.
+MAX_SHAPES = 1_000
 NOT_UTF8 = "not valid UTF-8 (GBK?): save the file as UTF-8"
 _BOM = b"\xef\xbb\xbf"
 # csv refuses fields over 128 KB unless told otherwise; staging guards the length.
@@ -37,8 +41,9 @@ def read_text(
 ) -> Iterator[pa.Table]:
     """Tables of `_row`, `_raw`, `_problem` and the contract's columns; fills in the file's counts.
 
-    `dated`: the file lies in a `dt=` folder, whose own `dt` column is no extra column. `fast=False` leaves out the
-    fast CSV readers. Raises Unreadable, possibly after some tables: then none of them counts.
+    `dated`: the file lies in a `dt=` folder, whose own `dt` column is no extra column. `fast=False`
+    leaves out the fast CSV readers. Raises Unreadable, possibly after some tables: then none of
+    them counts.
     """
     reader = (
         _CsvReader(entity, file, dated, fast)
@@ -87,7 +92,9 @@ def _decode(data: bytes) -> str:
 
 
 def _is_utf8(text: str) -> bool:
-    """False for text that came from bytes which are not UTF-8 (or from a JSON escape of half a character)."""
+    """False for text that came from bytes which are not UTF-8 (or from a JSON escape of half a
+    character).
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -101,6 +108,22 @@ def _raw(text: str) -> str:
     if len(text) > RAW_CHARACTERS:
         text = f"{text[:RAW_CHARACTERS]}… [cut after {RAW_CHARACTERS} of {len(text)} characters]"
     return text.replace("\0", "\ufffd")
+
+
+def _quotes_in_order(data: bytes) -> bool:
+    """Whether every quote opens a field, closes one, or is doubled inside one.
+
+    Read as switching on and off in turn: on comes after a comma, a line end or the off of a doubled
+    quote; off comes before one of these. Lone carriage returns must have been ruled out.
+    """
+    signs = np.frombuffer(b"\n" + data + b"\n", np.uint8)
+    quotes = np.flatnonzero(signs == ord('"'))
+    before, after = signs[quotes[0::2] - 1], signs[quotes[1::2] + 1]
+    return bool(
+        len(quotes) % 2 == 0
+        and np.isin(before, list(b',\n"')).all()
+        and np.isin(after, list(b',\r\n"')).all()
+    )
 
 
 class _Chunk:
@@ -121,20 +144,17 @@ class _Chunk:
         self.raws[len(self.records)], self.problems[len(self.records)] = _raw(raw), problem
         self.add(number, self.blank)
 
-    def table(self, entity: Entity, positions: dict[str, int]) -> pa.Table:
-        columns = list(zip(*self.records, strict=True))
+    def table(self, entity: Entity, names: Iterable[str]) -> pa.Table:
+        """`names`: the contract's columns that the records hold, in their order."""
+        columns = dict(zip(names, zip(*self.records, strict=True), strict=False))
         count = len(self.records)
         arrays = [pa.array(self.numbers, pa.int64())]
         for sparse in (self.raws, self.problems):
             full = [sparse.get(i) for i in range(count)] if sparse else None
             arrays.append(pa.array(full, pa.string()) if full else pa.nulls(count, pa.string()))
         for name in entity.column_names:
-            found = count and name in positions
-            arrays.append(
-                pa.array(columns[positions[name]], pa.string())
-                if found
-                else pa.nulls(count, pa.string())
-            )
+            found = columns.get(name)
+            arrays.append(pa.array(found, pa.string()) if found else pa.nulls(count, pa.string()))
         return pa.table(arrays, schema=text_schema(entity))
 
 
@@ -160,7 +180,7 @@ class _CsvReader:
     def _header(self, data: bytes) -> tuple[list[str], bytes]:
         if b"\0" in data.partition(b"\n")[0]:
             raise Unreadable(
-                "the file holds NUL characters at its start: it is UTF-16 or no text; save it as UTF-8"
+                "the header holds NUL characters: the file is UTF-16 or no text; save it as UTF-8"
             )
         feed = _Lines(_decode(data))
         reader = csv.reader(feed, strict=True)
@@ -187,7 +207,8 @@ class _CsvReader:
             ):
                 line = quoted([header[0].replace("\t", "⇥")])
                 raise Unreadable(
-                    f"the header has one column {line}: the delimiter looks like {name}, use a comma"
+                    f"the header has one column {line}: the delimiter looks like {name},"
+                    " use a comma"
                 )
         if not _is_utf8("".join(header)):
             raise Unreadable(
@@ -199,7 +220,7 @@ class _CsvReader:
         self, data: bytes, header: list[str], positions: dict[str, int], last: bool
     ) -> tuple[pa.Table | None, bytes]:
         if self.fast:
-            table = self._arrow(data, header, positions) if b'"' not in data else None
+            table = self._arrow(data, header, positions)
             if table is None:
                 table = self._at_once(data, header, positions)
             if table is not None:
@@ -207,18 +228,19 @@ class _CsvReader:
         return self._by_record(data, header, positions, last)
 
     def _arrow(self, data: bytes, header: list[str], positions: dict[str, int]) -> pa.Table | None:
-        """A block without quotes: every line is a record. None when it is not that simple after all."""
+        """A block whose quotes are all in order. None when it is not that simple after all."""
         if not data.strip(b"\r\n"):
             return text_schema(self.entity).empty_table()
         lone_return = data.count(b"\r") != data.count(b"\r\n")
-        if lone_return or b"\0" in data or data.startswith(_BOM):
+        if lone_return or b"\0" in data or data.startswith(_BOM) or not _quotes_in_order(data):
             return None
         numbered = [str(i) for i in range(len(header))]
         try:
+            data.decode()  # Arrow looks at the columns that it is asked for only
             found = pacsv.read_csv(
                 pa.py_buffer(data),
                 pacsv.ReadOptions(column_names=numbered, block_size=1 << 20),
-                pacsv.ParseOptions(quote_char=False, escape_char=False),
+                pacsv.ParseOptions(newlines_in_values=b'"' in data),
                 pacsv.ConvertOptions(
                     column_types=dict.fromkeys(numbered, pa.string()),
                     include_columns=[str(position) for position in positions.values()],
@@ -226,7 +248,7 @@ class _CsvReader:
                     strings_can_be_null=True,
                 ),
             )
-        except pa.ArrowInvalid:  # ragged, not UTF-8, or a record longer than Arrow's block
+        except ValueError:  # not UTF-8, ragged, or a record longer than Arrow's block
             return None
         count = found.num_rows
         nulls = pa.nulls(count, pa.string())
@@ -249,26 +271,20 @@ class _CsvReader:
         width = len(header)
         if b"\0" in data or any(len(record) != width for record in records):
             return None
-        numbers = range(self.rows + 1, self.rows + len(records) + 1)
-        return self._values(records, numbers, positions)
-
-    def _values(
-        self, records: list[list[str]], numbers: range, positions: dict[str, int]
-    ) -> pa.Table:
-        chunk = _Chunk(0)
-        chunk.numbers = list(numbers)
-        # The csv module cannot tell `a,,b` from `a,"",b`: both are a missing value.
+        chunk = _Chunk(len(positions))
+        chunk.numbers = list(range(self.rows + 1, self.rows + len(records) + 1))
         wanted = list(positions.values())
+        # The csv module cannot tell `a,,b` from `a,"",b`: both are a missing value.
         chunk.records = [[record[i] or None for i in wanted] for record in records]
-        return chunk.table(self.entity, {name: i for i, name in enumerate(positions)})
+        return chunk.table(self.entity, positions)
 
     def _by_record(
         self, data: bytes, header: list[str], positions: dict[str, int], last: bool
     ) -> tuple[pa.Table, bytes]:
         """Record by record; also returns the bytes of a record that goes on in the next block.
 
-        A record that breaks the rules of quoting costs its first line only: reading starts again at the next line, so
-        that one unclosed quote does not swallow the rest of the file.
+        A record that breaks the rules of quoting costs its first line only: reading starts again at
+        the next line, so that one unclosed quote does not swallow the rest of the file.
         """
         feed = _Lines(_decode(data))
         reader = csv.reader(feed, strict=True)
@@ -285,7 +301,10 @@ class _CsvReader:
                         break
                     rest = b""
                 feed.at = start + 1
-                problem = f"the quotes do not match ({error}): put quotes round the whole field and double those inside"
+                problem = (
+                    f"the quotes do not match ({error}):"
+                    " put them round the whole field and double those inside"
+                )
                 chunk.add_problem(number, feed.lines[start], problem)
                 continue
             raw = "".join(feed.lines[start : feed.at])
@@ -298,15 +317,20 @@ class _CsvReader:
                     number, raw, "holds a NUL character: the file is damaged; export it again"
                 )
             elif len(record) != width:
-                problem = f"{len(record)} fields where the header has {width}: quote fields that hold a comma"
+                problem = (
+                    f"{len(record)} fields where the header has {width}:"
+                    " quote fields that hold a comma"
+                )
                 chunk.add_problem(number, raw, problem)
             else:
                 chunk.add(number, [record[i] or None for i in wanted])
-        return chunk.table(self.entity, {name: i for i, name in enumerate(positions)}), rest
+        return chunk.table(self.entity, positions), rest
 
 
 class _Lines:
-    """Lines for csv.reader that can be put back; ends at LF, CRLF or CR as the csv module wants them."""
+    """Lines for csv.reader that can be put back; ends at LF, CRLF or CR as the csv module wants
+    them.
+    """
 
     def __init__(self, text: str):
         self.lines = list(io.StringIO(text, newline=""))
@@ -333,13 +357,14 @@ class _JsonReader:
     def __init__(self, entity: Entity, file: FileRecord, dated: bool):
         self.entity, self.file, self.dated = entity, file, dated
         self.rows = self.problems = 0
-        self.keys: dict[str, str | None] = {}
+        self.keys: dict[str, None] = {}
+        self.shapes: dict[tuple[str, ...], list[str | None]] = {}
 
     def tables(self, blocks: Iterator[tuple[bytes, bool]]) -> Iterator[pa.Table]:
-        positions = {name: i for i, name in enumerate(self.entity.column_names)}
+        names = self.entity.column_names
         lines_before = 0
         for block, _ in blocks:
-            chunk = _Chunk(len(positions))
+            chunk = _Chunk(len(names))
             lines = block.removesuffix(b"\n").split(b"\n") if block else []
             for number, line in enumerate(lines, lines_before + 1):
                 if line.strip():
@@ -348,7 +373,7 @@ class _JsonReader:
             if chunk.records:
                 self.rows += len(chunk.records)
                 self.problems += len(chunk.problems)
-                yield chunk.table(self.entity, positions)
+                yield chunk.table(self.entity, names)
         if self.rows > self.problems:
             match = match_columns(
                 list(self.keys), self.entity, dated=self.dated, check_duplicates=False
@@ -378,36 +403,40 @@ class _JsonReader:
             )
 
     def _record(self, line: str) -> list[str | None]:
-        # Literals stay text: an id of 19 digits or an amount of 0.10 never passes through a float.
-        document = json.loads(
-            line,
-            parse_int=str,
-            parse_float=str,
-            parse_constant=str,
-            object_pairs_hook=_without_duplicates,
-        )
+        document = _parse(line)
         if not isinstance(document, dict):
             raise ValueError(f"it is a {type(document).__name__}")
-        values: dict[str, str | None] = dict.fromkeys(self.entity.column_names)
-        taken = set()
-        for key, value in document.items():
-            if key not in self.keys:
-                name = key.strip().lower()
-                self.keys[key] = name if name in values else None
-            name = self.keys[key]
-            if name is None:
+        shape = tuple(document)
+        keys = self.shapes.get(shape)
+        if keys is None:
+            keys = self._keys_of_columns(shape)
+        values = [document[key] if key is not None else None for key in keys]
+        plain = "\\u" not in line
+        for i, value in enumerate(values):
+            if value is None or (plain and type(value) is str):
                 continue
-            if name in taken:
-                raise ValueError(f"duplicate key {quoted([name])}")
-            taken.add(name)
             if isinstance(value, bool):
-                value = "true" if value else "false"
+                values[i] = "true" if value else "false"
             elif isinstance(value, dict | list):
-                value = json.dumps(json.loads(line)[key], ensure_ascii=False)
-            if value is not None and "\\u" in line and not _is_utf8(value):
-                raise ValueError(f"half a character in {quoted([name])}")
-            values[name] = value
-        return list(values.values())
+                values[i] = json.dumps(json.loads(line)[keys[i]], ensure_ascii=False)
+            if not _is_utf8(values[i]):
+                raise ValueError(f"half a character in {quoted([keys[i]])}")
+        return values
+
+    def _keys_of_columns(self, shape: tuple[str, ...]) -> list[str | None]:
+        """The key of each of the contract's columns, worked out once per set of keys."""
+        keys: dict[str, str | None] = dict.fromkeys(self.entity.column_names)
+        for key in shape:
+            name = key.strip().lower()
+            if keys.get(name) is not None:
+                raise ValueError(f"duplicate key {quoted([name])}")
+            if name in keys:
+                keys[name] = key
+        self.keys.update(dict.fromkeys(shape))
+        if len(self.shapes) >= MAX_SHAPES:
+            self.shapes.clear()
+        self.shapes[shape] = list(keys.values())
+        return self.shapes[shape]
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -417,4 +446,25 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
         raise ValueError(
             f"duplicate key {quoted(sorted({key for key in keys if keys.count(key) > 1}))}"
         )
+    return document
+
+
+# Literals stay text: an id of 19 digits or an amount of 0.10 never passes through a float.
+_LITERAL = {"parse_int": str, "parse_float": str, "parse_constant": str}
+_QUICK = json.JSONDecoder(**_LITERAL)
+_STRICT = json.JSONDecoder(**_LITERAL, object_pairs_hook=_without_duplicates)
+
+
+def _parse(line: str) -> object:
+    """One JSON document; a duplicate key raises ValueError.
+
+    Looking for duplicates in Python costs as much as parsing. When every colon follows its key's
+    quote directly and there are as many of these pairs of signs as keys, no key can have been lost
+    to a duplicate.
+    """
+    line = line.strip()
+    document = _QUICK.decode(line)
+    keys = len(document) if isinstance(document, dict) else -1
+    if " :" in line or "\t" in line or "\r" in line or line.count('":') != keys:
+        document = _STRICT.decode(line)
     return document

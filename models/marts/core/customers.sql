@@ -41,15 +41,16 @@ activity as (
 
 live_memberships as (
     select
-        memberships.brand_id,
-        memberships.customer_key,
-        min(memberships.valid_from) as member_since,
-        max_by(
-            memberships.last_tier, concat(cast(memberships.joined_at as {{ dbt.type_string() }}), memberships.last_tier)
-        ) as member_tier
-    from {{ ref('fct_membership_spells') }} as memberships
-    where memberships.valid_to is null
-    group by memberships.brand_id, memberships.customer_key
+        brand_id,
+        customer_key,
+        min(valid_from) over (partition by brand_id, customer_key) as member_since,
+        last_tier as member_tier
+    from {{ ref('fct_membership_spells') }}
+    where valid_to is null
+    qualify row_number() over (
+        partition by brand_id, customer_key
+        order by joined_at desc, membership_key asc
+    ) = 1
 ),
 
 rfm as (
@@ -74,8 +75,9 @@ customers as (
         activity.last_touchpoint_on,
         activity.first_purchase_on,
         activity.last_purchase_on,
-        cast({{ quanyu.days_between('activity.last_purchase_on', 'as_of.as_of_date') }} as integer)
-            as days_since_last_purchase,
+        cast(
+            {{ quanyu.days_between('activity.last_purchase_on', 'as_of.as_of_date') }} as integer
+        ) as days_since_last_purchase,
         cast(activity.active_days as integer) as active_days,
         cast(activity.touchpoint_count as bigint) as touchpoint_count,
         cast(activity.placed_order_count as integer) as placed_order_count,
@@ -104,3 +106,4 @@ customers as (
 )
 
 select * from customers
+order by customer_id, brand_id

@@ -164,3 +164,4 @@ rfm_customers as (
 )
 
 select * from rfm_customers
+order by as_of_date, brand_id, scope, customer_id

@@ -1,0 +1,51 @@
+# Everything runs from the project's own virtual environment, made from the lock on first use.
+LANDING ?=
+WORKSPACE ?=
+AS_OF ?=
+FULL_REFRESH ?=
+RETRY_HELD ?=
+PYTHON := .venv/bin/python
+
+# No tool of ours calls home.
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export GX_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+
+.PHONY: help run test lint soak clean lock setup
+.DEFAULT_GOAL := help
+
+help:  ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+run: setup  ## land, judge and build (the demo world, or LANDING=folder)
+	@$(PYTHON) -m orchestration run $(if $(LANDING),--landing "$(LANDING)") \
+		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(AS_OF),--as-of $(AS_OF)) \
+		$(if $(FULL_REFRESH),--full-refresh) $(if $(RETRY_HELD),--retry-held)
+
+test: lint  ## prove it: lint, docs, then every test
+	@scripts/step "dbt docs" .venv/bin/dbt --quiet docs generate --static --profiles-dir profiles
+	@scripts/step "tests" $(PYTHON) -m pytest -q --durations=8
+
+lint: setup
+	@scripts/step "ruff" sh -c '.venv/bin/ruff check . && .venv/bin/ruff format --check .'
+	@scripts/step "yamllint" .venv/bin/yamllint --strict .
+	@scripts/step "dbt parse, warnings are errors" .venv/bin/dbt --quiet --warn-error parse --no-partial-parse --profiles-dir profiles
+	@scripts/step "sqlfluff" .venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models analyses tests/dbt
+
+soak: setup  ## the long suites: every day of a real landing as a refresh of its own
+	@QUANYU_SOAK=1 scripts/step "long tests" $(PYTHON) -m pytest -q -m soak
+
+setup: .venv/lock
+
+.venv/lock: requirements.lock scripts/setup
+	@scripts/setup
+
+lock: setup  ## compile requirements.in into requirements.lock again
+	@$(PYTHON) -m pip install -q uv
+	@.venv/bin/uv pip compile -q requirements.in -p 3.11 --universal --no-strip-extras --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
+
+clean:  ## remove what the above made
+	@git clean -fdXq -e '!.venv' var target logs .pytest_cache .ruff_cache 2>/dev/null || true
+	@rm -rf .venv target logs .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""A made-up consumer group with two years of landing files, and the truth behind them."""

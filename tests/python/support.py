@@ -1,0 +1,80 @@
+"""What the end-to-end tests share: the real landings, a run of the daily job, and the marts as bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.job import Outcome, Settings, run
+
+PROJECT = Path(__file__).parents[2]
+SHARED = Path(os.environ.get("QUANYU_SHARED", PROJECT.parent / "shared"))
+
+
+def real_landing(name: str) -> Path:
+    """Folder of a real landing; skips the test where the files are not."""
+    folder = SHARED / "landing" / name
+    if not folder.is_dir():
+        pytest.skip(
+            f"{folder} is absent: set QUANYU_SHARED to the folder that holds landing/{name}"
+        )
+    return folder
+
+
+def settings(landing: Path, workspace: Path, **options) -> Settings:
+    return Settings(landing, workspace, workspace / "warehouse.duckdb", **options)
+
+
+def land(landing: Path, workspace: Path, **options) -> Outcome:
+    """One run of the daily job, silent."""
+    return run(settings(landing, workspace, **options), lambda line: None)
+
+
+def ask(workspace: Path, sql: str) -> list[tuple]:
+    """Rows of a query on the warehouse of a workspace."""
+    with duckdb.connect(str(workspace / "warehouse.duckdb"), read_only=True) as warehouse:
+        return warehouse.execute(sql).fetchall()
+
+
+def tables(workspace: Path, schema: str) -> list[str]:
+    return [
+        name
+        for (name,) in ask(
+            workspace,
+            "select table_name from information_schema.tables"
+            f" where table_schema = '{schema}' order by table_name",
+        )
+    ]
+
+
+def mart_bytes(workspace: Path, folder: Path) -> dict[str, bytes]:
+    """Every mart as the bytes of a Parquet file, rows in the order in which the table holds them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(workspace / "warehouse.duckdb"), read_only=True) as warehouse:
+        for name in tables(workspace, "marts"):
+            warehouse.execute(f"copy marts.{name} to '{folder / name}.parquet' (format parquet)")
+    return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
+
+
+def mart_rows(workspace: Path) -> dict[str, list[tuple]]:
+    """Every mart as sorted rows: for comparisons whose failure a person must read."""
+    return {
+        name: sorted(ask(workspace, f"select * from marts.{name}"), key=repr)
+        for name in tables(workspace, "marts")
+    }
+
+
+def copy_batches(source: Path, target: Path, first_day: str | None, last_day: str) -> None:
+    """Deliver the batches of (first_day, last_day]; undated files come with the first delivery."""
+    for entity in sorted(path for path in source.iterdir() if path.is_dir()):
+        for item in sorted(entity.iterdir()):
+            day = item.name.removeprefix("dt=") if item.name.startswith("dt=") else None
+            if day is None and first_day is None:
+                (target / entity.name).mkdir(parents=True, exist_ok=True)
+                shutil.copy2(item, target / entity.name / item.name)
+            elif day and (first_day is None or day > first_day) and day <= last_day:
+                shutil.copytree(item, target / entity.name / item.name)

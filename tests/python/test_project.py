@@ -1,0 +1,135 @@
+"""What the project promises about itself: documented models, contracts, a lock without addresses, no leftovers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import PROJECT, ask
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> dict[str, dict]:
+    """Models of the manifest by name."""
+    target = tmp_path_factory.mktemp("target")
+    subprocess.run(
+        [
+            *(Path(sys.executable).with_name("dbt"), "--quiet", "parse", "--no-partial-parse"),
+            *("--project-dir", PROJECT, "--profiles-dir", PROJECT / "profiles"),
+            *("--target-path", target, "--log-path", target),
+        ],
+        cwd=PROJECT,
+        check=True,
+    )
+    nodes = json.loads((target / "manifest.json").read_text())["nodes"].values()
+    return {node["name"]: node for node in nodes if node["resource_type"] == "model"}
+
+
+def is_base(model: dict) -> bool:
+    return model["name"].startswith("base_")
+
+
+def test_every_model_says_its_grain_in_its_first_line_and_in_its_description(models):
+    for model in models.values():
+        assert model["raw_code"].lstrip().startswith("-- Grain:"), model["original_file_path"]
+        assert re.match(r"One row", model["description"]), model["original_file_path"]
+
+
+def test_every_column_of_every_table_is_described_with_its_chinese_term(models, warehouse):
+    """Base models describe their technical columns; the rest are the contract's."""
+    built = ask(
+        warehouse,
+        "select table_name, column_name from information_schema.columns where table_schema in"
+        " ('staging', 'identity', 'lifecycle', 'marts', 'audit', 'reference') order by all",
+    )
+    missing = []
+    for table, column in built:
+        model = models.get(table)
+        if model is None or (is_base(model) and not column.startswith("_")):
+            continue
+        description = model["columns"].get(column, {}).get("description", "")
+        if not re.search(r"[一-鿿]", description):
+            missing.append(f"{table}.{column}")
+    assert not missing
+
+
+def test_no_description_is_left_of_a_column_that_is_gone(models, warehouse):
+    built = set(ask(warehouse, "select table_name, column_name from information_schema.columns"))
+    tables = {table for table, _ in built}
+    stale = [
+        f"{name}.{column}"
+        for name, model in models.items()
+        if name in tables
+        for column in model["columns"]
+        if (name, column) not in built
+    ]
+    assert not stale
+
+
+def test_every_mart_has_an_enforced_contract_and_a_primary_key(models):
+    for model in models.values():
+        if model["schema"] == "marts":
+            assert model["config"]["contract"]["enforced"], model["name"]
+            kinds = [constraint["type"] for constraint in model["constraints"]]
+            assert "primary_key" in kinds, model["name"]
+
+
+def test_no_mart_carries_a_personal_column(models):
+    for model in models.values():
+        if model["schema"] == "marts":
+            for column in model["columns"].values():
+                assert not column["config"]["meta"].get("personal"), (model["name"], column["name"])
+
+
+def test_the_models_know_no_engine(models):
+    """Functions that only DuckDB has belong in macros/engine/."""
+    only_duckdb = r"\b(strftime|list_\w+|unnest|date_diff|generate_series|arg_max|read_parquet|struct_pack)\s*\(|::"
+    for model in models.values():
+        code = re.sub(r"--.*", "", model["raw_code"])
+        assert not re.search(only_duckdb, code), model["original_file_path"]
+        assert "target.type" not in code, model["original_file_path"]
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [PROJECT / name for name in listed.stdout.splitlines() if (PROJECT / name).is_file()]
+
+
+def test_the_lock_has_hashes_and_no_address():
+    lock = (PROJECT / "requirements.lock").read_text()
+    assert "://" not in lock and "index" not in lock
+    packages = re.findall(r"^[a-z0-9].*==.*$", lock, flags=re.MULTILINE)
+    assert packages and all(line.endswith("\\") for line in packages)
+
+
+def test_every_direct_dependency_has_a_reason():
+    for line in (PROJECT / "requirements.in").read_text().splitlines():
+        assert not line or line.startswith("#") or " # " in line, line
+
+
+def test_nothing_that_is_tracked_names_a_machine_path():
+    paths = re.compile(rb"(?<![\w.])/(root|home|Users|work)/[a-z]")
+    guilty = [
+        file
+        for file in tracked_files()
+        if file != Path(__file__) and paths.search(file.read_bytes())
+    ]
+    assert not guilty
+
+
+def test_nothing_is_left_to_be_done_later():
+    words = re.compile("TO" + "DO|FIX" + "ME|X" + "XX")
+    guilty = [
+        file
+        for file in tracked_files()
+        if file.suffix in {".py", ".sql", ".yml", ".md", ""} and words.search(file.read_text())
+    ]
+    assert not guilty
