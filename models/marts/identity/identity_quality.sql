@@ -220,3 +220,4 @@ identity_quality as (
 )
 
 select * from identity_quality
+order by metric, breakdown
