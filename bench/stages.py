@@ -25,25 +25,65 @@ import duckdb
 PROJECT = Path(__file__).parents[1]
 FIRST_DAY, DAYS = "2024-01-01", 731
 TYPES = (
-    ["ad_impression"] * 30 + ["ad_click"] * 5 + ["content_view"] * 12 + ["product_view"] * 25 + ["store_view"] * 6
-    + ["live_watch"] * 3 + ["search_category"] * 3 + ["search_brand"] * 2 + ["favorite"] * 2 + ["cart_add"] * 4
-    + ["login"] * 2 + ["interact"] + ["coupon_claim"] + ["share"] + ["review"] + ["follow"] + ["unfollow"]
+    ["ad_impression"] * 30
+    + ["ad_click"] * 5
+    + ["content_view"] * 12
+    + ["product_view"] * 25
+    + ["store_view"] * 6
+    + ["live_watch"] * 3
+    + ["search_category"] * 3
+    + ["search_brand"] * 2
+    + ["favorite"] * 2
+    + ["cart_add"] * 4
+    + ["login"] * 2
+    + ["interact"]
+    + ["coupon_claim"]
+    + ["share"]
+    + ["review"]
+    + ["follow"]
+    + ["unfollow"]
 )
-MARTS = ["int_stages__calendar", "int_stages__daily", "stage_daily", "stage_flows", "fast_daily", "fast_periods"]
+MARTS = [
+    "int_stages__calendar",
+    "int_stages__daily",
+    "stage_daily",
+    "stage_flows",
+    "fast_daily",
+    "fast_periods",
+]
 
 
 def dbt(workspace: Path, *arguments: str) -> dict[str, float]:
     """Seconds by model; memory of the process in MB under 'memory'."""
     env = dict(
-        os.environ, QUANYU_WORKSPACE=str(workspace), QUANYU_DATABASE=str(workspace / "warehouse.duckdb"),
-        QUANYU_LAKE=str(workspace / "lake"), DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+        os.environ,
+        QUANYU_WORKSPACE=str(workspace),
+        QUANYU_DATABASE=str(workspace / "warehouse.duckdb"),
+        QUANYU_LAKE=str(workspace / "lake"),
+        DBT_SEND_ANONYMOUS_USAGE_STATS="false",
     )
     target = workspace / "target"
     before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     done = subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", *arguments, "--quiet", "--project-dir", str(PROJECT),
-         "--profiles-dir", str(PROJECT / "profiles"), "--target-path", str(target), "--log-path", str(workspace / "logs")],
-        env=env, capture_output=True, text=True, check=False,
+        [
+            sys.executable,
+            "-m",
+            "dbt.cli.main",
+            *arguments,
+            "--quiet",
+            "--project-dir",
+            str(PROJECT),
+            "--profiles-dir",
+            str(PROJECT / "profiles"),
+            "--target-path",
+            str(target),
+            "--log-path",
+            str(workspace / "logs"),
+        ],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
@@ -57,7 +97,8 @@ def dbt(workspace: Path, *arguments: str) -> dict[str, float]:
 def generate(connection: duckdb.DuckDBPyConnection, millions: float) -> None:
     events, customers = int(millions * 1e6), int(millions * 1e6 / 50)
     kind = connection.execute(
-        "select table_type from information_schema.tables where table_name = 'fct_touchpoints'").fetchone()[0]
+        "select table_type from information_schema.tables where table_name = 'fct_touchpoints'"
+    ).fetchone()[0]
     connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} lifecycle.fct_touchpoints")
     connection.execute("delete from lifecycle.fct_orders")
     connection.execute("delete from identity.int_identity__customer_map")
@@ -159,29 +200,64 @@ def measure(workspace: Path, millions: float, with_naive: bool) -> dict:
     database = workspace / "warehouse.duckdb"
     with duckdb.connect(str(database), config={"memory_limit": "8GB"}) as connection:
         generate(connection, millions)
-        connection.execute(f"update reference.as_of set as_of_date = date '{FIRST_DAY}' + {DAYS - 1}")
+        connection.execute(
+            f"update reference.as_of set as_of_date = date '{FIRST_DAY}' + {DAYS - 1}"
+        )
         row = {"million": millions, "scan": scan(connection)}
         if with_naive and millions <= 1:
             row["naive"] = naive(connection)
         for seed in ("stage_models", "stages", "stage_rules"):
-            connection.execute(f"create or replace table reference.all_{seed} as from reference.{seed}")
+            connection.execute(
+                f"create or replace table reference.all_{seed} as from reference.{seed}"
+            )
             connection.execute(f"delete from reference.{seed} where model <> 'aipl'")
-    alone = dbt(workspace, "run", "--full-refresh", "-s", "fct_relationship_spells", "customer_day", "int_stages__spells")
+    alone = dbt(
+        workspace,
+        "run",
+        "--full-refresh",
+        "-s",
+        "fct_relationship_spells",
+        "customer_day",
+        "int_stages__spells",
+    )
     with duckdb.connect(str(database)) as connection:
         for seed in ("stage_models", "stages", "stage_rules"):
-            connection.execute(f"insert into reference.{seed} from reference.all_{seed} where model <> 'aipl'")
+            connection.execute(
+                f"insert into reference.{seed} from reference.all_{seed} where model <> 'aipl'"
+            )
             connection.execute(f"drop table reference.all_{seed}")
-    full = dbt(workspace, "run", "--full-refresh", "-s", "fct_relationship_spells", "customer_day", "int_stages__spells", *MARTS)
+    full = dbt(
+        workspace,
+        "run",
+        "--full-refresh",
+        "-s",
+        "fct_relationship_spells",
+        "customer_day",
+        "int_stages__spells",
+        *MARTS,
+    )
     with duckdb.connect(str(database)) as connection:
-        row["models"] = connection.execute("select count(*) from reference.stage_models").fetchone()[0]
-        row["spells"] = connection.execute("select count(*) from lifecycle.int_stages__spells").fetchone()[0]
+        row["models"] = connection.execute(
+            "select count(*) from reference.stage_models"
+        ).fetchone()[0]
+        row["spells"] = connection.execute(
+            "select count(*) from lifecycle.int_stages__spells"
+        ).fetchone()[0]
         row["touched"] = one_more_day(connection, millions)
-    day = dbt(workspace, "run", "-s", "fct_relationship_spells", "customer_day", "int_stages__spells")
+    day = dbt(
+        workspace, "run", "-s", "fct_relationship_spells", "customer_day", "int_stages__spells"
+    )
     row |= {
-        "customer_day": full["customer_day"], "aipl": alone["customer_day"] + alone["int_stages__spells"],
-        "all_spells": full["int_stages__spells"], "marts": sum(full[m] for m in MARTS),
-        "refresh_day": day["customer_day"] + day["int_stages__spells"] + day["fct_relationship_spells"],
-        "cpu_aipl": alone["cpu"], "cpu_all_and_marts": full["cpu"], "cpu_refresh_day": day["cpu"],
+        "customer_day": full["customer_day"],
+        "aipl": alone["customer_day"] + alone["int_stages__spells"],
+        "all_spells": full["int_stages__spells"],
+        "marts": sum(full[m] for m in MARTS),
+        "refresh_day": day["customer_day"]
+        + day["int_stages__spells"]
+        + day["fct_relationship_spells"],
+        "cpu_aipl": alone["cpu"],
+        "cpu_all_and_marts": full["cpu"],
+        "cpu_refresh_day": day["cpu"],
         "memory_mb": full["memory"],
     }
     row["aipl_scans"] = row["aipl"] / row["scan"]
@@ -192,12 +268,24 @@ def measure(workspace: Path, millions: float, with_naive: bool) -> dict:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--workspace", type=Path, required=True, help="an empty folder; it is filled")
+    arguments.add_argument(
+        "--workspace", type=Path, required=True, help="an empty folder; it is filled"
+    )
     arguments.add_argument("--events", default="1,10", help="millions of touch-points, with commas")
-    arguments.add_argument("--naive", action="store_true", help="also a snapshot per day, at 1 million")
+    arguments.add_argument(
+        "--naive", action="store_true", help="also a snapshot per day, at 1 million"
+    )
     chosen = arguments.parse_args()
     chosen.workspace.mkdir(parents=True, exist_ok=True)
-    dbt(chosen.workspace, "build", "-s", "+path:models/marts/fast", "--exclude-resource-type", "test", "unit_test")
+    dbt(
+        chosen.workspace,
+        "build",
+        "-s",
+        "+path:models/marts/fast",
+        "--exclude-resource-type",
+        "test",
+        "unit_test",
+    )
     for millions in chosen.events.split(","):
         print(json.dumps(measure(chosen.workspace, float(millions), chosen.naive)), flush=True)
 

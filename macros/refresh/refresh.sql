@@ -8,6 +8,7 @@
         {%- set ledger = api.Relation.create(database=target.database, schema='audit', identifier='refreshes') -%}
         {%- do adapter.create_schema(ledger) -%}
         {%- do run_query('create table if not exists ' ~ ledger ~ ' (refresh_number bigint)') -%}
+        {%- do adapter.cache_added(ledger.incorporate(type='table')) -%}
         {%- do run_query('insert into ' ~ ledger ~ ' select coalesce(max(refresh_number), 0) + 1 from ' ~ ledger) -%}
     {%- endif -%}
 {% endmacro %}

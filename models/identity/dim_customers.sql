@@ -11,9 +11,10 @@
 with resolution as (
     select * from {{ ref('int_identity__resolution') }}
     {%- if is_incremental() %}
-    where customer_key in (
-        select traced.customer_key from {{ quanyu.work_table('dim_customers_traced') }} as traced
-    )
+    where
+        customer_key in (
+            select traced.customer_key from {{ quanyu.work_table('dim_customers_traced') }} as traced
+        )
     {%- endif %}
 ),
 

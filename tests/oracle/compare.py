@@ -10,10 +10,20 @@ import duckdb
 from tests.oracle.stages import RANKS, Answers
 
 COUNTS = [
-    "fertility", "fertility_active", "advancing_base", "advancing_deepened",
-    "advancing_base_a", "advancing_deepened_a", "advancing_base_i", "advancing_deepened_i",
-    "advancing_base_p", "advancing_deepened_p", "superiority", "superiority_super",
-    "thriving_active_30d", "thriving_active_180d",
+    "fertility",
+    "fertility_active",
+    "advancing_base",
+    "advancing_deepened",
+    "advancing_base_a",
+    "advancing_deepened_a",
+    "advancing_base_i",
+    "advancing_deepened_i",
+    "advancing_base_p",
+    "advancing_deepened_p",
+    "superiority",
+    "superiority_super",
+    "thriving_active_30d",
+    "thriving_active_180d",
 ]
 RATES = {
     "advancing_rate": ("advancing_deepened", "advancing_base"),
@@ -30,17 +40,26 @@ def differences(database: Path, answers: Answers, as_of: date) -> list[str]:
     with duckdb.connect(str(database), read_only=True) as connection:
         return (
             _different("spells", spells, answers.spells)
-            + _different("stage_daily", _daily(connection), {k: dict(v) for k, v in answers.daily.items()})
-            + _different("stage_flows", _flows(connection), {k: dict(v) for k, v in answers.flows.items()})
+            + _different(
+                "stage_daily", _daily(connection), {k: dict(v) for k, v in answers.daily.items()}
+            )
+            + _different(
+                "stage_flows", _flows(connection), {k: dict(v) for k, v in answers.flows.items()}
+            )
             + _fast(connection, answers)
-            + _different("fast_periods", _periods(connection), {k: dict(v) for k, v in answers.periods.items()})
+            + _different(
+                "fast_periods",
+                _periods(connection),
+                {k: dict(v) for k, v in answers.periods.items()},
+            )
         )
 
 
 def _different(what: str, ours: dict, theirs: dict) -> list[str]:
     return [
         f"{what} {key}: warehouse {ours.get(key)}, oracle {theirs.get(key)}"
-        for key in sorted({*ours, *theirs}, key=str) if ours.get(key) != theirs.get(key)
+        for key in sorted({*ours, *theirs}, key=str)
+        if ours.get(key) != theirs.get(key)
     ]
 
 
@@ -53,7 +72,9 @@ def spells_of(database: Path, as_of: date) -> dict:
             from lifecycle.fct_stage_spells s
             join identity.int_identity__customer_map m using (customer_id)
             where s.valid_from <= ?
-            """, [as_of]).fetchall()
+            """,
+            [as_of],
+        ).fetchall()
     found: dict = {}
     for model, brand, kind, value, stage, start, end in sorted(rows, key=lambda r: (*r[:4], r[5])):
         spell = (stage, start, end if end is not None and end <= as_of else None)
@@ -93,28 +114,42 @@ def _fast(connection, answers: Answers) -> list[str]:
         seen.add((brand, day))
         for column in COUNTS:
             if row[column] != expected.get(column, 0):
-                found.append(f"fast_daily {brand} {day} {column}: {row[column]}, oracle {expected.get(column, 0)}")
+                found.append(
+                    f"fast_daily {brand} {day} {column}: {row[column]}, oracle {expected.get(column, 0)}"
+                )
         for column, (top, base) in RATES.items():
             rate = expected.get(top, 0) / expected[base] if expected.get(base) else None
-            if (rate is None) != (row[column] is None) or (rate is not None and abs(rate - row[column]) > 1e-12):
+            if (rate is None) != (row[column] is None) or (
+                rate is not None and abs(rate - row[column]) > 1e-12
+            ):
                 found.append(f"fast_daily {brand} {day} {column}: {row[column]}, oracle {rate}")
     for brand, first in answers.first_day.items():
         days = [d for b, d in answers.fast if b == brand]
         missing = [d for d in days if (brand, d) not in seen]
         if missing:
-            found.append(f"fast_daily {brand}: {len(missing)} days from {first} are missing, e.g. {missing[0]}")
+            found.append(
+                f"fast_daily {brand}: {len(missing)} days from {first} are missing, e.g. {missing[0]}"
+            )
         if (brand, first - timedelta(1)) in seen:
             found.append(f"fast_daily {brand}: begins before {first}")
     return found
 
 
 def _periods(connection) -> dict:
-    columns = ["fertility", "fertility_active", "advancing_base", "advancing_deepened",
-               "superiority", "thriving_base", "thriving_active"]
+    columns = [
+        "fertility",
+        "fertility_active",
+        "advancing_base",
+        "advancing_deepened",
+        "superiority",
+        "thriving_base",
+        "thriving_active",
+    ]
     return {
         tuple(key): dict(zip(columns, values, strict=True))
         for *key, values in (
-            (*row[:3], row[3:]) for row in connection.execute(
+            (*row[:3], row[3:])
+            for row in connection.execute(
                 f"select brand_id, period_kind, period_id, {', '.join(columns)} from marts.fast_periods"
             ).fetchall()
         )

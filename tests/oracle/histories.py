@@ -10,8 +10,71 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 AS_OF = datetime(2024, 4, 12)
-EDGES = [1, 6, 7, 8, 9, 10, 14, 15, 16, 29, 30, 31, 89, 90, 91, 92, 179, 180, 181, 364, 365, 366, 909, 910, 911]
-EVENTS = ["ad_impression", "ad_click", "search_category", "search_brand", "content_view", "product_view", "product_view", "product_view", "store_view", "live_watch", "live_watch", "store_visit", "login", "register", "follow", "follow", "unfollow", "wecom_add", "wecom_delete", "group_join", "group_leave", "message_in", "interact", "comment", "share", "favorite", "cart_add", "cart_remove", "coupon_claim", "coupon_use", "sample_claim", "points_earn", "points_redeem", "review", "review", "review"]
+EDGES = [
+    1,
+    6,
+    7,
+    8,
+    9,
+    10,
+    14,
+    15,
+    16,
+    29,
+    30,
+    31,
+    89,
+    90,
+    91,
+    92,
+    179,
+    180,
+    181,
+    364,
+    365,
+    366,
+    909,
+    910,
+    911,
+]
+EVENTS = [
+    "ad_impression",
+    "ad_click",
+    "search_category",
+    "search_brand",
+    "content_view",
+    "product_view",
+    "product_view",
+    "product_view",
+    "store_view",
+    "live_watch",
+    "live_watch",
+    "store_visit",
+    "login",
+    "register",
+    "follow",
+    "follow",
+    "unfollow",
+    "wecom_add",
+    "wecom_delete",
+    "group_join",
+    "group_leave",
+    "message_in",
+    "interact",
+    "comment",
+    "share",
+    "favorite",
+    "cart_add",
+    "cart_remove",
+    "coupon_claim",
+    "coupon_use",
+    "sample_claim",
+    "points_earn",
+    "points_redeem",
+    "review",
+    "review",
+    "review",
+]
 
 
 class Landing:
@@ -63,14 +126,24 @@ def _history(landing: Landing, number: int, rng: random.Random) -> None:
     def moment() -> datetime:
         """A time at, or an edge away from, a moment that already matters."""
         for _ in range(20):
-            day = rng.choice(anchors) + timedelta(days=rng.choice([0, 0, 0, 1, -1, *rng.sample(EDGES, 4)]) * rng.choice([1, 1, -1]))
+            day = rng.choice(anchors) + timedelta(
+                days=rng.choice([0, 0, 0, 1, -1, *rng.sample(EDGES, 4)]) * rng.choice([1, 1, -1])
+            )
             if AS_OF - timedelta(days=length) <= day <= AS_OF:
                 break
         else:
             day = AS_OF
         if len(anchors) < 8:
             anchors.append(day)
-        clock = rng.choice([(0, 0, 0), (23, 59, 59), (12, 0, 0), (12, 0, 0), (rng.randrange(24), rng.randrange(60), 0)])
+        clock = rng.choice(
+            [
+                (0, 0, 0),
+                (23, 59, 59),
+                (12, 0, 0),
+                (12, 0, 0),
+                (rng.randrange(24), rng.randrange(60), 0),
+            ]
+        )
         return day.replace(hour=clock[0], minute=clock[1], second=clock[2])
 
     def written(at: datetime) -> str:
@@ -90,33 +163,83 @@ def _history(landing: Landing, number: int, rng: random.Random) -> None:
         who = {"identifier_type": "member_id", "identifier_value": member}
         for _ in range(rng.choice([0, 2, 5, 12, 25])):
             at, kind = moment(), rng.choice(EVENTS)
-            value = {"review": rng.choice(["", "3", "4", "5"]), "live_watch": rng.choice(["", "0", "9", "9.5", "10", "60"])}
+            value = {
+                "review": rng.choice(["", "3", "4", "5"]),
+                "live_watch": rng.choice(["", "0", "9", "9.5", "10", "60"]),
+            }
             for _ in range(rng.choice([1, 1, 1, 2])):
                 landing.add(
-                    "touchpoints", batch(at), event_id=f"e{number}-{person}-{next(serial)}", source_system="x",
-                    brand_id=rng.choice(brands), occurred_at=written(at), event_type=kind,
-                    channel=rng.choice(["tmall", "store", "miniprogram"]), **who, staff_id=rng.choice(["s1", "s2"]),
-                    content_id=rng.choice(["g1", "g2"]), value=value.get(kind, ""),
+                    "touchpoints",
+                    batch(at),
+                    event_id=f"e{number}-{person}-{next(serial)}",
+                    source_system="x",
+                    brand_id=rng.choice(brands),
+                    occurred_at=written(at),
+                    event_type=kind,
+                    channel=rng.choice(["tmall", "store", "miniprogram"]),
+                    **who,
+                    staff_id=rng.choice(["s1", "s2"]),
+                    content_id=rng.choice(["g1", "g2"]),
+                    value=value.get(kind, ""),
                 )
         for _ in range(rng.choice([0, 0, 1, 2, 4])):
             at = moment()
-            landing.add("memberships", batch(at), brand_id=rng.choice(brands), member_id=member,
-                        event=rng.choice(["join", "join", "quit", "tier"]), occurred_at=written(at), tier="t1", **who)
+            landing.add(
+                "memberships",
+                batch(at),
+                brand_id=rng.choice(brands),
+                member_id=member,
+                event=rng.choice(["join", "join", "quit", "tier"]),
+                occurred_at=written(at),
+                tier="t1",
+                **who,
+            )
         for _ in range(rng.choice([0, 0, 1, 2, 4, 6])):
-            _order(landing, rng, moment, written, batch, brands, who, f"o{number}-{person}-{next(serial)}")
+            _order(
+                landing,
+                rng,
+                moment,
+                written,
+                batch,
+                brands,
+                who,
+                f"o{number}-{person}-{next(serial)}",
+            )
         for _ in range(rng.choice([0, 0, 1, 2])):
             at = moment()
-            landing.add("messages", batch(at), message_id=f"x{number}-{person}-{next(serial)}", channel="sms",
-                        campaign_id=rng.choice(["", *(f"c{b}" for b in brands)]), **who, sent_at=written(at),
-                        delivered_at=rng.choice(["", written(at)]))
+            landing.add(
+                "messages",
+                batch(at),
+                message_id=f"x{number}-{person}-{next(serial)}",
+                channel="sms",
+                campaign_id=rng.choice(["", *(f"c{b}" for b in brands)]),
+                **who,
+                sent_at=written(at),
+                delivered_at=rng.choice(["", written(at)]),
+            )
         if rng.random() < 0.3:
             at = moment()
-            landing.add("referrals", batch(at), referral_id=f"r{number}-{person}", inviter_type="member_id",
-                        inviter_value=member, invited_at=written(at), accepted_at=rng.choice(["", written(at)]))
+            landing.add(
+                "referrals",
+                batch(at),
+                referral_id=f"r{number}-{person}",
+                inviter_type="member_id",
+                inviter_value=member,
+                invited_at=written(at),
+                accepted_at=rng.choice(["", written(at)]),
+            )
     _edge_people(landing, number, rng, brands[1])
     for brand in brands:
-        landing.add("campaigns", FIRST_BATCH, campaign_id=f"c{brand}", brand_id=brand, name=brand,
-                    scenario="promotion", starts_on="2021-01-01", ends_on="2024-12-31")
+        landing.add(
+            "campaigns",
+            FIRST_BATCH,
+            campaign_id=f"c{brand}",
+            brand_id=brand,
+            name=brand,
+            scenario="promotion",
+            starts_on="2021-01-01",
+            ends_on="2024-12-31",
+        )
 
 
 def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) -> None:
@@ -126,15 +249,42 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
         return {"identifier_type": "member_id", "identifier_value": f"m{number}-{name}"}
 
     def touch(name: str, number_: int, at: datetime, kind: str) -> None:
-        landing.add("touchpoints", LAST_BATCH, event_id=f"e{number}-{name}-{number_}", source_system="x", brand_id=brand,
-                    occurred_at=at.strftime("%Y-%m-%d %H:%M:%S"), event_type=kind, channel="tmall", **someone(name))
+        landing.add(
+            "touchpoints",
+            LAST_BATCH,
+            event_id=f"e{number}-{name}-{number_}",
+            source_system="x",
+            brand_id=brand,
+            occurred_at=at.strftime("%Y-%m-%d %H:%M:%S"),
+            event_type=kind,
+            channel="tmall",
+            **someone(name),
+        )
 
     def buy(name: str, at: datetime, back: datetime | None = None) -> None:
-        landing.add("orders", LAST_BATCH, order_id=f"o{number}-{name}", source_system="x", brand_id=brand, **someone(name),
-                    ordered_at=at.strftime("%Y-%m-%d"), paid_at="", status="paid", amount=10)
+        landing.add(
+            "orders",
+            LAST_BATCH,
+            order_id=f"o{number}-{name}",
+            source_system="x",
+            brand_id=brand,
+            **someone(name),
+            ordered_at=at.strftime("%Y-%m-%d"),
+            paid_at="",
+            status="paid",
+            amount=10,
+        )
         if back is not None:
-            landing.add("refunds", LAST_BATCH, refund_id=f"o{number}-{name}-r", source_system="x",
-                        order_id=f"o{number}-{name}", refunded_at=back.strftime("%Y-%m-%d"), amount=10, **someone(name))
+            landing.add(
+                "refunds",
+                LAST_BATCH,
+                refund_id=f"o{number}-{name}-r",
+                source_system="x",
+                order_id=f"o{number}-{name}",
+                refunded_at=back.strftime("%Y-%m-%d"),
+                amount=10,
+                **someone(name),
+            )
 
     # One purchase, whose longest window ends about today.
     buy("window", AS_OF - timedelta(days=rng.choice([365, 909, 910, 911]) + rng.choice([-1, 0, 1])))
@@ -147,10 +297,22 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
     touch("back", 0, start - timedelta(days=15), "ad_impression")
     touch("back", 1, start + timedelta(days=rng.choice([1, 3])), "ad_impression")
     # A member who bought in a month and gave it back in it, or after it.
-    landing.add("memberships", LAST_BATCH, brand_id=brand, member_id=f"m{number}-refund", event="join", tier="t1",
-                occurred_at="2024-02-20 10:00:00", **someone("refund"))
+    landing.add(
+        "memberships",
+        LAST_BATCH,
+        brand_id=brand,
+        member_id=f"m{number}-refund",
+        event="join",
+        tier="t1",
+        occurred_at="2024-02-20 10:00:00",
+        **someone("refund"),
+    )
     touch("refund", 0, datetime(2024, 3, 10, 9), "store_visit")
-    buy("refund", datetime(2024, 3, 10), datetime(2024, 3, rng.choice([11, 31])) if rng.random() < 0.7 else datetime(2024, 4, 1))
+    buy(
+        "refund",
+        datetime(2024, 3, 10),
+        datetime(2024, 3, rng.choice([11, 31])) if rng.random() < 0.7 else datetime(2024, 4, 1),
+    )
 
 
 def _order(landing, rng, moment, written, batch, brands, who, order_id) -> None:
@@ -159,9 +321,18 @@ def _order(landing, rng, moment, written, batch, brands, who, order_id) -> None:
     ordered = at - timedelta(days=rng.choice([0, 0, 0, 1]))
     paid = rng.choice(["", written(at)])
     landing.add(
-        "orders", batch(at), order_id=order_id, source_system="x", brand_id=rng.choice(brands), **who,
-        ordered_at=written(ordered if paid else at), paid_at=paid,
-        status=rng.choice(["paid", "paid", "shipped", "completed", "completed", "created", "cancelled"]), amount=amount,
+        "orders",
+        batch(at),
+        order_id=order_id,
+        source_system="x",
+        brand_id=rng.choice(brands),
+        **who,
+        ordered_at=written(ordered if paid else at),
+        paid_at=paid,
+        status=rng.choice(
+            ["paid", "paid", "shipped", "completed", "completed", "created", "cancelled"]
+        ),
+        amount=amount,
     )
     if rng.random() < 0.5 and amount:
         shares = rng.choice([[1], [1], [0.4, 0.6], [0.5], [0.4, 0.7]])
@@ -172,5 +343,13 @@ def _order(landing, rng, moment, written, batch, brands, who, order_id) -> None:
                 back = AS_OF
             if back > AS_OF.replace(hour=23, minute=59, second=59):
                 break
-            landing.add("refunds", batch(max(back, at)), refund_id=f"{order_id}-{number}", source_system="x",
-                        order_id=order_id, refunded_at=written(back), amount=round(amount * share, 2), **who)
+            landing.add(
+                "refunds",
+                batch(max(back, at)),
+                refund_id=f"{order_id}-{number}",
+                source_system="x",
+                order_id=order_id,
+                refunded_at=written(back),
+                amount=round(amount * share, 2),
+                **who,
+            )

@@ -20,10 +20,52 @@ HORIZONS = (1, 7, 30)
 EVER = 10**7
 
 # METRICS 0.7 to 0.10, as written there.
-AWARE = ["ad_impression", "ad_click", "content_view", "live_watch", "search_category", "store_view", "product_view", "store_visit"]
-INTERESTED = ["search_brand", "favorite", "cart_add", "interact", "share", "comment", "coupon_claim", "coupon_use", "points_redeem", "sample_claim", "message_in", "register", "login"]
-RESPONDED = ["ad_click", "content_view", "product_view", "store_view", "store_visit", "search_category"]
-RESONATED = ["follow", "wecom_add", "group_join", "search_brand", "cart_add", "favorite", "interact", "comment", "share", "coupon_claim", "message_in"]
+AWARE = [
+    "ad_impression",
+    "ad_click",
+    "content_view",
+    "live_watch",
+    "search_category",
+    "store_view",
+    "product_view",
+    "store_visit",
+]
+INTERESTED = [
+    "search_brand",
+    "favorite",
+    "cart_add",
+    "interact",
+    "share",
+    "comment",
+    "coupon_claim",
+    "coupon_use",
+    "points_redeem",
+    "sample_claim",
+    "message_in",
+    "register",
+    "login",
+]
+RESPONDED = [
+    "ad_click",
+    "content_view",
+    "product_view",
+    "store_view",
+    "store_visit",
+    "search_category",
+]
+RESONATED = [
+    "follow",
+    "wecom_add",
+    "group_join",
+    "search_brand",
+    "cart_add",
+    "favorite",
+    "interact",
+    "comment",
+    "share",
+    "coupon_claim",
+    "message_in",
+]
 ASKED = ["search_brand", "favorite", "cart_add", "follow", "comment", "share", "message_in"]
 THRIVING = ["cart_add", "favorite", "coupon_claim", "coupon_use", "points_redeem"]
 THRIVING_WIDE = [*THRIVING, "interact", "points_earn", "message_in"]
@@ -78,10 +120,13 @@ class Customer:
 
     def purchase_days(self, day: int) -> list[int]:
         """Distinct days with a purchase that is valid on the day."""
-        return sorted({
-            bought for bought, amount, refunds in self.orders
-            if bought <= day and sum(a for on, a in refunds if on <= day) < amount
-        })
+        return sorted(
+            {
+                bought
+                for bought, amount, refunds in self.orders
+                if bought <= day and sum(a for on, a in refunds if on <= day) < amount
+            }
+        )
 
     def live(self, day: int) -> set[str]:
         """Relationships whose latest event up to the end of the day is a start."""
@@ -93,7 +138,11 @@ class Customer:
 
 
 def in_cycle(purchases: list[int], day: int, cycle: int = 90) -> bool:
-    return len(purchases) >= 2 and purchases[-1] - purchases[-2] <= cycle and day - purchases[-1] <= cycle
+    return (
+        len(purchases) >= 2
+        and purchases[-1] - purchases[-2] <= cycle
+        and day - purchases[-1] <= cycle
+    )
 
 
 def stages_on(c: Customer, day: int) -> tuple[dict[str, str], dict[str, bool]]:
@@ -112,7 +161,11 @@ def stages_on(c: Customer, day: int) -> tuple[dict[str, str], dict[str, bool]]:
         found["aipl"] = "L"
     elif purchases(910):
         found["aipl"] = "P"
-    elif c.any_of(INTERESTED, day, 15) or c.distinct_days(["product_view", "store_view"], day, 15) >= 2 or live:
+    elif (
+        c.any_of(INTERESTED, day, 15)
+        or c.distinct_days(["product_view", "store_view"], day, 15) >= 2
+        or live
+    ):
         found["aipl"] = "I"
     elif c.any_of(AWARE, day, 15):
         found["aipl"] = "A"
@@ -201,7 +254,9 @@ class Answers:
 
 
 def answer(
-    customers: dict[tuple[str, tuple[str, str]], Customer], as_of: date, promotions: list[dict] | None = None
+    customers: dict[tuple[str, tuple[str, str]], Customer],
+    as_of: date,
+    promotions: list[dict] | None = None,
 ) -> Answers:
     answers = Answers()
     last = as_of.toordinal()
@@ -229,12 +284,24 @@ def answer(
                     answers.daily[model, brand, day][stage] += 1
                 for lag in HORIZONS:
                     if i >= lag and (stage or by_day[i - lag]):
-                        answers.flows[model, brand, day - timedelta(lag), day][by_day[i - lag] or "none", stage or "none"] += 1
+                        answers.flows[model, brand, day - timedelta(lag), day][
+                            by_day[i - lag] or "none", stage or "none"
+                        ] += 1
         for i, parts in enumerate(parts_by_day):
-            _add_fast(answers.fast[brand, date.fromordinal(first[brand] + i)], stages["aipl"], i, parts)
+            _add_fast(
+                answers.fast[brand, date.fromordinal(first[brand] + i)], stages["aipl"], i, parts
+            )
         members = [parts["member"] for parts in parts_by_day]
         for kind, name, start, end in _periods(brand, first[brand], last, promotions or []):
-            _add_period(answers.periods[brand, kind, name], c, stages["aipl"], members, first[brand], start, min(end, last))
+            _add_period(
+                answers.periods[brand, kind, name],
+                c,
+                stages["aipl"],
+                members,
+                first[brand],
+                start,
+                min(end, last),
+            )
     return answers
 
 
@@ -255,10 +322,12 @@ def _periods(brand: str, first: int, last: int, promotions: list[dict]):
             yield "promotion", row["promotion_id"], start, end
 
 
-def _add_period(row: Counter, c: Customer, aipl: list, members: list, first: int, start: int, end: int) -> None:
+def _add_period(
+    row: Counter, c: Customer, aipl: list, members: list, first: int, start: int, end: int
+) -> None:
     """METRICS 0.12, 4.1: the union, advancing from the day before to the end, thriving of the members before."""
     rank = {None: 0, **{s: n for n, s in enumerate(RANKS["aipl"], 1)}}
-    there = any(aipl[max(start - first, 0):end - first + 1])
+    there = any(aipl[max(start - first, 0) : end - first + 1])
     before = start - 1 - first
     bought = any(start <= day for day in c.purchase_days(end))
     touched = any(start <= day <= end for day in c.touch_days)
@@ -268,7 +337,9 @@ def _add_period(row: Counter, c: Customer, aipl: list, members: list, first: int
     row["fertility"] += there
     row["fertility_active"] += there and (touched or bought)
     row["advancing_base"] += from_stage is not None
-    row["advancing_deepened"] += from_stage is not None and rank[aipl[end - first]] > rank[from_stage]
+    row["advancing_deepened"] += (
+        from_stage is not None and rank[aipl[end - first]] > rank[from_stage]
+    )
     row["superiority"] += members[end - first]
     row["thriving_base"] += was_member
     row["thriving_active"] += was_member and benefited
@@ -279,8 +350,13 @@ def _add_spells(answers, model, brand, person, by_day, first_day) -> None:
     for i in range(1, len(by_day) + 1):
         if i == len(by_day) or by_day[i] != by_day[start]:
             if by_day[start]:
-                spells.append((by_day[start], date.fromordinal(first_day + start),
-                               date.fromordinal(first_day + i) if i < len(by_day) else None))
+                spells.append(
+                    (
+                        by_day[start],
+                        date.fromordinal(first_day + start),
+                        date.fromordinal(first_day + i) if i < len(by_day) else None,
+                    )
+                )
             start = i
     if spells:
         answers.spells[model, brand, person] = spells
@@ -312,14 +388,23 @@ def spells(customers, as_of: date, judges: dict) -> dict:
         c.finish()
         start = c.first_day()
         for model, judge in judges.items() if start is not None else ():
-            _add_spells(answers, model, brand, person, [judge(c, day) for day in range(start, last + 1)], start)
+            _add_spells(
+                answers,
+                model,
+                brand,
+                person,
+                [judge(c, day) for day in range(start, last + 1)],
+                start,
+            )
     return answers.spells
 
 
 # Reading a landing folder.
 
 
-def read_landing(root: Path, as_of: date, keep=lambda identifier: True) -> dict[tuple[str, tuple[str, str]], Customer]:
+def read_landing(
+    root: Path, as_of: date, keep=lambda identifier: True
+) -> dict[tuple[str, tuple[str, str]], Customer]:
     """Customers by (brand, (identifier type, identifier value)), from rows dated up to the as-of date."""
     customers: dict = defaultdict(Customer)
 
@@ -345,8 +430,12 @@ def read_landing(root: Path, as_of: date, keep=lambda identifier: True) -> dict[
         if kind == "live_watch":
             c.days["live_glance" if value is not None and value < 10 else "live_stay"].append(day)
         if kind in STARTS or kind in ENDS:
-            which = {"follower": "channel", "wecom": "staff_id", "group": "content_id"}[STARTS.get(kind) or ENDS[kind]]
-            c.relations.append((at, kind in ENDS, STARTS.get(kind) or ENDS[kind], row.get(which) or ""))
+            which = {"follower": "channel", "wecom": "staff_id", "group": "content_id"}[
+                STARTS.get(kind) or ENDS[kind]
+            ]
+            c.relations.append(
+                (at, kind in ENDS, STARTS.get(kind) or ENDS[kind], row.get(which) or "")
+            )
     for row in rows(root, "memberships", ("brand_id", "member_id", "event", "occurred_at")):
         at, who = _time(row["occurred_at"]), ("member_id", str(row["member_id"]))
         if not keep(who) or at.date() > as_of:
@@ -358,18 +447,25 @@ def read_landing(root: Path, as_of: date, keep=lambda identifier: True) -> dict[
         if row["event"] in ("join", "quit"):
             c.relations.append((at, row["event"] == "quit", "member", row["member_id"]))
     refunds = defaultdict(list)
-    orders = {(r["source_system"], r["order_id"]): r for r in rows(root, "orders", ("source_system", "order_id"))
-              if _time(r["ordered_at"]).date() <= as_of}
+    orders = {
+        (r["source_system"], r["order_id"]): r
+        for r in rows(root, "orders", ("source_system", "order_id"))
+        if _time(r["ordered_at"]).date() <= as_of
+    }
     for row in rows(root, "refunds", ("source_system", "refund_id")):
         at = _time(row["refunded_at"])
         if at.date() > as_of:
             continue
         order = orders.get((row["source_system"], row.get("order_id")))
         if order is not None:
-            refunds[row["source_system"], row["order_id"]].append((at.toordinal(), Decimal(str(row["amount"]))))
+            refunds[row["source_system"], row["order_id"]].append(
+                (at.toordinal(), Decimal(str(row["amount"])))
+            )
         who = person(order) if order is not None and order.get("identifier_type") else person(row)
         if who is not None:
-            customers[brand(order if order is not None else row), who].other_days.append(at.toordinal())
+            customers[brand(order if order is not None else row), who].other_days.append(
+                at.toordinal()
+            )
     for key, row in orders.items():
         who = person(row)
         if who is None:
@@ -378,12 +474,20 @@ def read_landing(root: Path, as_of: date, keep=lambda identifier: True) -> dict[
         c.other_days.append(_time(row["ordered_at"]).toordinal())
         bought = _time(row.get("paid_at") or row["ordered_at"])
         amount = Decimal(str(row["amount"]))
-        if row["status"] in ("paid", "shipped", "completed") and amount > 0 and bought.date() <= as_of:
+        if (
+            row["status"] in ("paid", "shipped", "completed")
+            and amount > 0
+            and bought.date() <= as_of
+        ):
             c.orders.append((bought.toordinal(), amount, refunds[key]))
     campaigns = {r["campaign_id"]: r for r in rows(root, "campaigns", ("campaign_id",))}
     for row in rows(root, "messages", ("message_id",)):
         who = person(row)
-        if who is not None and row.get("delivered_at") and _time(row["delivered_at"]).date() <= as_of:
+        if (
+            who is not None
+            and row.get("delivered_at")
+            and _time(row["delivered_at"]).date() <= as_of
+        ):
             named = brand(campaigns.get(row.get("campaign_id"), {}))
             customers[named, who].days["message"].append(_time(row["delivered_at"]).toordinal())
     for row in rows(root, "referrals", ("referral_id",)):
@@ -403,9 +507,13 @@ def rows(root: Path, entity: str, key: tuple[str, ...]):
             found_rows = pq.read_table(path).to_pylist()
         elif path.suffix == ".csv":
             with path.open(encoding="utf-8", newline="") as handle:
-                found_rows = [{k: v or None for k, v in row.items()} for row in csv.DictReader(handle)]
+                found_rows = [
+                    {k: v or None for k, v in row.items()} for row in csv.DictReader(handle)
+                ]
         elif path.suffix == ".jsonl":
-            found_rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            found_rows = [
+                json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
+            ]
         else:
             continue
         for row in found_rows:

@@ -28,7 +28,14 @@ class Warehouse:
 
     def build(self, *arguments: str, select: list[str] | None = None) -> None:
         """Seeds, models and data tests."""
-        self._dbt("build", "--select", *(select or STAGES), "--exclude-resource-type", "unit_test", *arguments)
+        self._dbt(
+            "build",
+            "--select",
+            *(select or STAGES),
+            "--exclude-resource-type",
+            "unit_test",
+            *arguments,
+        )
 
     def run(self, *, select: list[str]) -> None:
         """Models alone, on the seeds as they are in the database."""
@@ -38,16 +45,30 @@ class Warehouse:
         from dbt.cli.main import dbtRunner
 
         os.environ.update(
-            QUANYU_WORKSPACE=str(self.workspace), QUANYU_DATABASE=str(self.database),
-            QUANYU_LAKE=str(self.workspace / "lake"), DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+            QUANYU_WORKSPACE=str(self.workspace),
+            QUANYU_DATABASE=str(self.database),
+            QUANYU_LAKE=str(self.workspace / "lake"),
+            DBT_SEND_ANONYMOUS_USAGE_STATS="false",
         )
-        result = dbtRunner().invoke([
-            *arguments, "--quiet", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "profiles"),
-            "--log-path", str(self.workspace / "logs"), "--target-path", str(self.workspace / "target"),
-        ])
+        result = dbtRunner().invoke(
+            [
+                *arguments,
+                "--quiet",
+                "--project-dir",
+                str(PROJECT),
+                "--profiles-dir",
+                str(PROJECT / "profiles"),
+                "--log-path",
+                str(self.workspace / "logs"),
+                "--target-path",
+                str(self.workspace / "target"),
+            ]
+        )
         _let_go()
         failed = [r for r in result.result or [] if str(r.status) in ("error", "fail")]
-        assert result.success, "; ".join(f"{r.node.name}: {r.message}" for r in failed) or str(result.exception)
+        assert result.success, "; ".join(f"{r.node.name}: {r.message}" for r in failed) or str(
+            result.exception
+        )
 
 
 def _let_go() -> None:

@@ -57,14 +57,10 @@ class Warehouse:
                 writer = csv.DictWriter(file, COLUMNS[entity].split(), restval="")
                 writer.writeheader()
                 writer.writerows(rows)
-        with prepare(
-            self.root / "landing", self.root, load_contract(), say=lambda _: None
-        ) as new:
+        with prepare(self.root / "landing", self.root, load_contract(), say=lambda _: None) as new:
             admit(new, {batch.key: Verdict() for batch in new.batches}, self.root)
 
-    def dbt(
-        self, *arguments: str, database: Path | None = None, as_of: str = ""
-    ) -> None:
+    def dbt(self, *arguments: str, database: Path | None = None, as_of: str = "") -> None:
         """Run dbt on the lake as of a day; an error names the models that failed."""
         from dbt.cli.main import dbtRunner
 
@@ -139,13 +135,9 @@ class History:
 
     number: int
     rng: random.Random
-    records: dict[tuple[str, str], list[dict]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    records: dict[tuple[str, str], list[dict]] = field(default_factory=lambda: defaultdict(list))
 
-    def identifier(
-        self, among: tuple[str, ...] = TYPES, form: bool = True
-    ) -> tuple[str, str]:
+    def identifier(self, among: tuple[str, ...] = TYPES, form: bool = True) -> tuple[str, str]:
         """A random (type, value); phones and e-mails sometimes as their hash."""
         kind = self.rng.choice(among)
         which = self.rng.randrange(3 if kind != "member_id" else 2)
@@ -180,12 +172,8 @@ class History:
                 "identifier_type": left[0],
                 "identifier_value": left[1],
                 "name": self.rng.choice(("张三", "李四", "")),
-                "phone": self.identifier(("phone",))[1]
-                if self.rng.random() < 0.6
-                else "",
-                "email": self.identifier(("email",))[1]
-                if self.rng.random() < 0.5
-                else "",
+                "phone": self.identifier(("phone",))[1] if self.rng.random() < 0.6 else "",
+                "email": self.identifier(("email",))[1] if self.rng.random() < 0.5 else "",
                 "city": self.rng.choice(("上海", "成都", "")),
                 "updated_at": moment if self.rng.random() < 0.8 else "",
             },
@@ -219,9 +207,7 @@ class History:
     def deliver(self, entity: str, day: str) -> list[dict]:
         """What this history puts into a batch: new rows, and on a repeat some of the old ones."""
         kept = [row for row in self.records[entity, day] if self.rng.random() < 0.7]
-        share = {"touchpoints": 1.2, "orders": 0.6, "identity_links": 0.9}.get(
-            entity, 0.5
-        )
+        share = {"touchpoints": 1.2, "orders": 0.6, "identity_links": 0.9}.get(entity, 0.5)
         count = int(self.rng.random() < share % 1) + int(share)
         new = [self.record(entity, day) for _ in range(count)]
         for row in new:

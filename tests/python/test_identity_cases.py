@@ -71,9 +71,7 @@ class States:
         self.owners.append(owners(self.warehouse))
         self.events.append(
             dict(
-                self.warehouse.rows(
-                    "select event_id, customer_key from lifecycle.fct_touchpoints"
-                )
+                self.warehouse.rows("select event_id, customer_key from lifecycle.fct_touchpoints")
             )
         )
         self.evidence.append(
@@ -130,11 +128,7 @@ def states(tmp_path_factory) -> States:
     states.refresh()
     # The second day ties t9 to the unionid, and by decision M1 and M2 are one person after all.
     warehouse.land(
-        {
-            ("identity_links", DAY2): [
-                link("taobao_id=t9", "unionid=u1", f"{DAY2} 09:00:00")
-            ]
-        }
+        {("identity_links", DAY2): [link("taobao_id=t9", "unionid=u1", f"{DAY2} 09:00:00")]}
     )
     warehouse.override(
         [
@@ -153,9 +147,7 @@ def states(tmp_path_factory) -> States:
     )
     states.refresh()
     # Then the second day is delivered again without its link, and the decisions are taken back.
-    warehouse.land(
-        {("identity_links", DAY2): [link("card_no=k", "card_no=l", f"{DAY2} 09:00:00")]}
-    )
+    warehouse.land({("identity_links", DAY2): [link("card_no=k", "card_no=l", f"{DAY2} 09:00:00")]})
     warehouse.override([])
     states.refresh()
     return states
@@ -168,10 +160,7 @@ def test_a_hash_is_its_plain_phone(states):
 
 def test_a_recycled_phone_joins_nobody(states):
     first = states.owners[0]
-    assert (
-        len({first["member_id=M1"], first["member_id=M2"], first["phone=13700000001"]})
-        == 3
-    )
+    assert len({first["member_id=M1"], first["member_id=M2"], first["phone=13700000001"]}) == 3
     assert first["member_id=M1"] == first["email=m1@x.example"]
     refused = states.warehouse.rows(
         "select count(*) from identity.identity_refusals where guard = 'contested'"
@@ -214,9 +203,9 @@ def test_decisions_link_and_split(states):
     assert {before["card_no=c1"], before["jd_id=j2"]} in by_decision
     # The phone of both was nobody's until then, so three customers became one.
     became = after["member_id=M1"]
-    ended = {
-        before[key] for key in ("member_id=M1", "member_id=M2", "phone=13700000001")
-    } - {became}
+    ended = {before[key] for key in ("member_id=M1", "member_id=M2", "phone=13700000001")} - {
+        became
+    }
     assert ended <= {loser for loser, *_ in states.merges[1]}
     assert len({states.events[1][number] for number in "1234"}) == 1
 

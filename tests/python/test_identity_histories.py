@@ -41,18 +41,13 @@ TABLES = {
 def test_refreshes_add_up_to_a_rebuild(tmp_path, sequence):
     rng = random.Random(1_000 + sequence)
     warehouse = Warehouse(tmp_path)
-    histories = [
-        History(number, random.Random(rng.random())) for number in range(HISTORIES)
-    ]
+    histories = [History(number, random.Random(rng.random())) for number in range(HISTORIES)]
     overrides: list[dict] = []
     warehouse.dbt("seed")
     for step in range(STEPS):
         batches = {(rng.choice(list(COLUMNS)), rng.choice(DAYS)) for _ in range(12)}
         warehouse.land(
-            {
-                key: [row for h in histories for row in h.deliver(*key)]
-                for key in sorted(batches)
-            }
+            {key: [row for h in histories for row in h.deliver(*key)] for key in sorted(batches)}
         )
         overrides = [row for row in overrides if rng.random() < 0.6]
         overrides += [h.override() for h in histories if rng.random() < 0.5]
@@ -61,7 +56,7 @@ def test_refreshes_add_up_to_a_rebuild(tmp_path, sequence):
         as_of = rng.choice(DAYS[2:]) if rng.random() < 0.4 else ""
         warehouse.dbt("run", "--select", *MODELS, as_of=as_of)
         _survivors_keep_their_ids(warehouse, before)
-        if step == STEPS - 1 or step % 3 == 1 and STEPS > 3:
+        if step == STEPS - 1 or (step % 3 == 1 and STEPS > 3):
             _equals_a_rebuild(warehouse, overrides, as_of)
 
 

@@ -20,10 +20,7 @@ def chains(rng: random.Random, name: str) -> ROWS:
     edges = []
     for chain in range(30):
         length = rng.choice((2, 3, 5, 9, 12, 13, 40))
-        nodes = [
-            (rng.choice(("openid", "unionid")), f"{name}{chain}-{i}")
-            for i in range(length)
-        ]
+        nodes = [(rng.choice(("openid", "unionid")), f"{name}{chain}-{i}") for i in range(length)]
         edges += list(pairwise(nodes))
     return edges
 
@@ -45,9 +42,7 @@ def cliques(rng: random.Random, name: str) -> ROWS:
     """Everything with everything."""
     edges = []
     for clique in range(12):
-        nodes = [
-            ("jd_id", f"{name}{clique}-{i}") for i in range(rng.choice((3, 6, 12, 14)))
-        ]
+        nodes = [("jd_id", f"{name}{clique}-{i}") for i in range(rng.choice((3, 6, 12, 14)))]
         edges += [(a, b) for a in nodes for b in nodes if a < b]
     return edges
 
@@ -56,12 +51,8 @@ def conflicts(rng: random.Random, name: str) -> ROWS:
     """Random sparse graphs with several member ids in each."""
     edges = []
     for graph in range(60):
-        nodes = [
-            ("member_id", f"{name}{graph}-{i}") for i in range(rng.choice((1, 2, 2, 3)))
-        ]
-        nodes += [
-            ("douyin_id", f"{name}{graph}-{i}") for i in range(rng.randrange(2, 8))
-        ]
+        nodes = [("member_id", f"{name}{graph}-{i}") for i in range(rng.choice((1, 2, 2, 3)))]
+        nodes += [("douyin_id", f"{name}{graph}-{i}") for i in range(rng.randrange(2, 8))]
         edges += [tuple(rng.sample(nodes, 2)) for _ in range(rng.randrange(2, 10))]
     return edges
 
@@ -69,8 +60,7 @@ def conflicts(rng: random.Random, name: str) -> ROWS:
 def devices(rng: random.Random, name: str) -> ROWS:
     """A tablet of many people, which must join none of them."""
     return [
-        (("device_id", f"{name}{rng.randrange(4)}"), ("alipay_id", f"{name}{i}"))
-        for i in range(40)
+        (("device_id", f"{name}{rng.randrange(4)}"), ("alipay_id", f"{name}{i}")) for i in range(40)
     ]
 
 
@@ -121,9 +111,7 @@ def test_partition_is_that_of_networkx(tmp_path, guards):
     for shape in (chains, hubs, cliques, conflicts, devices):
         edges += shape(rng, shape.__name__[:2])
     lonely = [("card_no", f"lone{i}") for i in range(20)]
-    warehouse = Warehouse(
-        tmp_path, {"max_identifiers_per_customer": LIMIT if guards else 10**9}
-    )
+    warehouse = Warehouse(tmp_path, {"max_identifiers_per_customer": LIMIT if guards else 10**9})
     rng.shuffle(edges)
     day = "2026-01-05"
     links = [

@@ -16,7 +16,9 @@ from tests.oracle import histories, stages
 from tests.oracle.compare import differences, spells_of
 from tests.oracle.warehouse import PROJECT, Warehouse
 
-LANDINGS = Path(os.environ.get("QUANYU_REAL_LANDINGS", Path(__file__).parents[3] / "shared" / "landing"))
+LANDINGS = Path(
+    os.environ.get("QUANYU_REAL_LANDINGS", Path(__file__).parents[3] / "shared" / "landing")
+)
 HISTORIES = int(os.environ.get("QUANYU_STAGE_HISTORIES", "30"))
 SEED = int(os.environ.get("QUANYU_STAGE_SEED", "1"))
 ENGINE = ["customer_day", "int_stages__spells", "fct_stage_spells"]
@@ -27,8 +29,12 @@ SPELLS = """
 
 
 def _answers(landing: Path, as_of: date):
-    with (PROJECT / "seeds" / "promotion_calendar.csv").open(encoding="utf-8", newline="") as handle:
-        return stages.answer(stages.read_landing(landing, as_of), as_of, list(csv.DictReader(handle)))
+    with (PROJECT / "seeds" / "promotion_calendar.csv").open(
+        encoding="utf-8", newline=""
+    ) as handle:
+        return stages.answer(
+            stages.read_landing(landing, as_of), as_of, list(csv.DictReader(handle))
+        )
 
 
 def _rows(warehouse: Warehouse, sql: str) -> list[tuple]:
@@ -65,17 +71,31 @@ def test_every_published_figure_that_late_rows_changed_is_in_the_ledger(grown):
     early, late = date.fromisoformat(histories.FIRST_BATCH), histories.AS_OF.date()
     published = _answers(landing.parent / "first", early).fast
     now = _answers(landing, late).fast
-    metrics = ["fertility", "fertility_active", "advancing_base", "advancing_deepened", "superiority",
-               "superiority_super", "thriving_active_30d", "thriving_active_180d"]
+    metrics = [
+        "fertility",
+        "fertility_active",
+        "advancing_base",
+        "advancing_deepened",
+        "superiority",
+        "superiority_super",
+        "thriving_active_30d",
+        "thriving_active_180d",
+    ]
     expected = {
         (brand, day, metric, row[metric], now[brand, day][metric])
-        for (brand, day), row in published.items() for metric in metrics
+        for (brand, day), row in published.items()
+        for metric in metrics
         if row[metric] != now[brand, day][metric]
     }
-    found = set(_rows(warehouse, """
+    found = set(
+        _rows(
+            warehouse,
+            """
         select brand_id, as_of_date, metric, old_figure, new_figure from audit.restatements
         where cause = 'rows changed'
-    """))
+    """,
+        )
+    )
     assert found == expected and found
 
 
@@ -90,7 +110,9 @@ def test_the_same_day_built_again_changes_nothing_and_equals_a_full_build(grown)
         for table in ("customer_day", "fct_relationship_spells", "int_stages__origins")
     ]
     incremental = [_rows(warehouse, table) for table in tables]
-    warehouse.build("--full-refresh", select=["fct_relationship_spells", "int_stages__origins", *ENGINE])
+    warehouse.build(
+        "--full-refresh", select=["fct_relationship_spells", "int_stages__origins", *ENGINE]
+    )
     assert [_rows(warehouse, table) for table in tables] == incremental
 
 
@@ -122,8 +144,11 @@ def test_a_seventh_model_is_seed_rows_and_a_new_version_keeps_the_history_before
     changed = date(2024, 3, 15).toordinal()
 
     def seventh(c: stages.Customer, day: int) -> str | None:
-        orders = [(on, amount) for on, amount, refunds in c.orders
-                  if on <= day and sum(a for back, a in refunds if back <= day) < amount]
+        orders = [
+            (on, amount)
+            for on, amount, refunds in c.orders
+            if on <= day and sum(a for back, a in refunds if back <= day) < amount
+        ]
         touches = [x for x in c.touch_days if x <= day]
         looks = {x for x in c.days.get("product_view", ()) if day - 60 < x <= day}
         if len(orders) >= (2 if day >= changed else 3):
@@ -138,7 +163,12 @@ def test_a_seventh_model_is_seed_rows_and_a_new_version_keeps_the_history_before
 
     expected = stages.spells(stages.read_landing(landing, as_of), as_of, {"seventh": seventh})
     found = {k: v for k, v in spells_of(warehouse.database, as_of).items() if k[0] == "seventh"}
-    assert {s[0] for spells in found.values() for s in spells} == {"busy", "spender", "fan", "regular"}
+    assert {s[0] for spells in found.values() for s in spells} == {
+        "busy",
+        "spender",
+        "fan",
+        "regular",
+    }
     assert found == expected
 
 
@@ -154,11 +184,17 @@ def test_taobao_agrees_with_the_slow_reading(tmp_path):
 @pytest.mark.skipif(not LANDINGS.is_dir(), reason=f"no real landings at {LANDINGS}")
 def test_a_slice_of_online_retail_agrees_with_the_slow_reading(tmp_path):
     as_of = date(2011, 12, 9)
-    orders = [r for r in stages.rows(LANDINGS / "online_retail", "orders", ("source_system", "order_id"))
-              if r["identifier_value"] and zlib.crc32(r["identifier_value"].encode()) % 10 == 0]
+    orders = [
+        r
+        for r in stages.rows(LANDINGS / "online_retail", "orders", ("source_system", "order_id"))
+        if r["identifier_value"] and zlib.crc32(r["identifier_value"].encode()) % 10 == 0
+    ]
     people = {r["identifier_value"] for r in orders}
-    refunds = [r for r in stages.rows(LANDINGS / "online_retail", "refunds", ("source_system", "refund_id"))
-               if r["identifier_value"] in people]
+    refunds = [
+        r
+        for r in stages.rows(LANDINGS / "online_retail", "refunds", ("source_system", "refund_id"))
+        if r["identifier_value"] in people
+    ]
     for entity, rows in (("orders", orders), ("refunds", refunds)):
         folder = tmp_path / "landing" / entity / f"dt={as_of}"
         folder.mkdir(parents=True)

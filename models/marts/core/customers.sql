@@ -65,6 +65,58 @@ rfm as (
         and as_of_date = (select as_of.as_of_date from as_of)
 ),
 
+{% set stage_models = ['aipl', 'aipl_quick_audience', 'aipl_boyang', 'five_r', 'o_5a', 'lifecycle'] -%}
+stages as (
+    select
+        brand_id,
+        customer_id
+        {%- for model in stage_models %},
+        max(case when model = '{{ model }}' then stage end) as {{ model }}_stage
+        {%- endfor %},
+        max(case when model = 'aipl' then in_stage_since end) as aipl_stage_since
+    from {{ ref('customer_stages') }}
+    group by brand_id, customer_id
+),
+
+cycles as (
+    select
+        brand_id,
+        customer_key,
+        expected_cycle_days,
+        due_on,
+        band
+    from {{ ref('int_value__person_cycles') }}
+    where observation = 'as_of' and category = '*'
+),
+
+clv as (
+    select
+        brand_id,
+        customer_id,
+        p_alive,
+        clv,
+        is_model_used,
+        is_high_value
+    from {{ ref('clv_customers') }}
+),
+
+reach as (
+    select
+        brand_id,
+        customer_key,
+        owner_id,
+        reachable_channels
+    from {{ ref('int_value__reach') }}
+),
+
+acquisitions as (
+    select
+        brand_id,
+        customer_key,
+        acquisition_channel
+    from {{ ref('int_value__acquisitions') }}
+),
+
 customers as (
     select
         cast(identities.customer_id as {{ dbt.type_string() }}) as customer_id,
@@ -96,6 +148,20 @@ customers as (
         cast(live_memberships.member_tier as {{ dbt.type_string() }}) as member_tier,
         cast(rfm.rfm_code as {{ dbt.type_string() }}) as rfm_code,
         cast(rfm.rfm_class as {{ dbt.type_string() }}) as rfm_class
+        {%- for model in stage_models %},
+        cast(coalesce(stages.{{ model }}_stage, 'none') as {{ dbt.type_string() }}) as {{ model }}_stage
+        {%- endfor %},
+        stages.aipl_stage_since,
+        cast(cycles.band as {{ dbt.type_string() }}) as purchase_activity,
+        cast(cycles.expected_cycle_days as double) as expected_cycle_days,
+        cycles.due_on,
+        cast(clv.clv as decimal(18, 4)) as clv,
+        clv.is_model_used as is_clv_model_used,
+        cast(clv.p_alive as double) as p_alive,
+        coalesce(clv.is_high_value, false) as is_high_value,
+        cast(acquisitions.acquisition_channel as {{ dbt.type_string() }}) as acquisition_channel,
+        cast(reach.owner_id as {{ dbt.type_string() }}) as owner_id,
+        cast(reach.reachable_channels as {{ dbt.type_string() }}) as reachable_channels
     from activity
     inner join identities on activity.customer_key = identities.customer_key
     cross join as_of
@@ -105,6 +171,16 @@ customers as (
             and activity.customer_key = live_memberships.customer_key
     left join rfm
         on activity.brand_id = rfm.brand_id and identities.customer_id = rfm.customer_id
+    left join stages
+        on activity.brand_id = stages.brand_id and identities.customer_id = stages.customer_id
+    left join cycles
+        on activity.brand_id = cycles.brand_id and activity.customer_key = cycles.customer_key
+    left join clv
+        on activity.brand_id = clv.brand_id and identities.customer_id = clv.customer_id
+    left join acquisitions
+        on activity.brand_id = acquisitions.brand_id and activity.customer_key = acquisitions.customer_key
+    left join reach
+        on activity.brand_id = reach.brand_id and activity.customer_key = reach.customer_key
 )
 
 select * from customers
