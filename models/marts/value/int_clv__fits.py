@@ -19,11 +19,12 @@ BOUND = 12.0
 MAX_SLOPE = 1e-6
 SIGNIFICANT_DIGITS = 12
 
+# `string` and not `object`: DuckDB takes an empty object column for integers.
 COLUMNS = {
-    "fit_name": "object",
-    "brand_id": "object",
-    "model_name": "object",
-    "parameter": "object",
+    "fit_name": "string",
+    "brand_id": "string",
+    "model_name": "string",
+    "parameter": "string",
     "value": "float64",
     "log_likelihood": "float64",
     "customers": "int64",
