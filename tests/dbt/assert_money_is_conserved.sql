@@ -4,9 +4,16 @@
 -- Not claimed: anything about a single customer. Visitors whom customers leaves out are added back.
 with facts as (
     select
-        (select coalesce(sum(orders.net_amount), 0) from {{ ref('fct_orders') }} as orders where orders.is_valid_purchase)
-        - (select coalesce(sum(refunds.refund_amount), 0) from {{ ref('fct_refunds') }} as refunds where not refunds.is_linked)
-            as amount
+        (
+            select coalesce(sum(orders.net_amount), 0)
+            from {{ ref('fct_orders') }} as orders
+            where orders.is_valid_purchase
+        )
+        - (
+            select coalesce(sum(refunds.refund_amount), 0)
+            from {{ ref('fct_refunds') }} as refunds
+            where not refunds.is_linked
+        ) as amount
 ),
 
 anonymous as (

@@ -35,7 +35,8 @@ def is_base(model: dict) -> bool:
 
 def test_every_model_says_its_grain_in_its_first_line_and_in_its_description(models):
     for model in models.values():
-        assert model["raw_code"].lstrip().startswith("-- Grain:"), model["original_file_path"]
+        first = model["raw_code"].lstrip().lstrip("-# ")
+        assert first.startswith("Grain:"), model["original_file_path"]
         assert re.match(r"One row", model["description"]), model["original_file_path"]
 
 
