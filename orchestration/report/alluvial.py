@@ -1,0 +1,82 @@
+"""The picture of a week's movement: bands from the stages of a week ago to those of today.
+
+Vega-Lite has no such mark, so these few paths are drawn by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from orchestration.report.words import number
+
+NODE, GAP, LINE_HEIGHT = 10, 12, 20
+THINNEST = 1.5
+
+
+def alluvial(flow: dict[str, Any], said: dict[str, str], *, width: int, height: int) -> Markup:
+    """SVG of the flow, deepest stage on top, `none` at the bottom; every movement is at least a hair wide."""
+    order = [stage["stage"] for stage in reversed(flow["stages"])] + ["none"]
+    names = {stage["stage"]: f"{stage['stage']} {stage['name']}" for stage in flow["stages"]}
+    cells = {(cell["from_stage"], cell["to_stage"]): cell for cell in flow["cells"]}
+    total = sum(cell["customers"] for cell in cells.values())
+    scale = (height - (GAP + LINE_HEIGHT) * len(order)) / total
+    margin = 96 if width > 400 else 74
+    left, right = margin, width - margin
+    bands, labels, nodes = [], [], []
+
+    def column(end: int) -> dict[str, float]:
+        """Draw the nodes of one side and say where each begins."""
+        tops, top = {}, 4.0
+        for stage in order:
+            inside = [cell for key, cell in cells.items() if key[end] == stage]
+            tall = sum(max(cell["customers"] * scale, THINNEST) for cell in inside)
+            tops[stage] = top
+            count = sum(cell["customers"] for cell in inside)
+            if inside:
+                x = left - NODE if end == 0 else right
+                rank = len(order) - 1 - order.index(stage)
+                fill = f"var(--stage-{rank})" if rank else "var(--line)"
+                nodes.append(
+                    f'<rect x="{x}" y="{top:.1f}" width="{NODE}" height="{tall:.1f}" rx="2" fill="{fill}"/>'
+                )
+                name = names.get(stage) or said["from_none" if end == 0 else "to_none"]
+                anchor, at = ("end", x - 8) if end == 0 else ("start", x + NODE + 8)
+                y = top + max(tall, LINE_HEIGHT) / 2
+                labels.append(
+                    f'<text x="{at}" y="{y:.1f}" text-anchor="{anchor}"><tspan>{escape(name)}</tspan>'
+                    f'<tspan x="{at}" dy="15" class="count">{number(count)}</tspan></text>'
+                )
+            top += max(tall, LINE_HEIGHT) + GAP
+        return tops
+
+    starts, ends = column(0), column(1)
+    drawn = []
+    for source in order:
+        for target in order:
+            cell = cells.get((source, target))
+            if cell is None:
+                continue
+            tall = max(cell["customers"] * scale, THINNEST)
+            a, b = starts[source], ends[target]
+            starts[source] += tall
+            ends[target] += tall
+            middle = (left + right) / 2
+            from_name = names.get(source, said["from_none"])
+            to_name = names.get(target, said["to_none"])
+            drawn.append(
+                (
+                    cell["direction"] != "stayed",
+                    f'<path class="{cell["direction"]}" d="M{left},{a:.1f}C{middle},{a:.1f} {middle},{b:.1f}'
+                    f" {right},{b:.1f}L{right},{b + tall:.1f}C{middle},{b + tall:.1f} {middle},{a + tall:.1f}"
+                    f' {left},{a + tall:.1f}Z"><title>{escape(from_name)} → {escape(to_name)}: '
+                    f"{number(cell['customers'])}</title></path>",
+                )
+            )
+    bands = [path for _, path in sorted(drawn, key=lambda item: item[0])]
+    bottom = max(max(starts.values()), max(ends.values())) + LINE_HEIGHT
+    return Markup(
+        f'<svg class="alluvial" viewBox="0 0 {width} {bottom:.0f}" role="img">'
+        f"<title>{escape(said['flow'])}</title>{''.join(bands)}{''.join(nodes)}{''.join(labels)}</svg>"
+    )
