@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from orchestration.report.words import number
 
-NODE, GAP, LINE_HEIGHT = 10, 12, 20
+NODE, GAP, LABEL_HEIGHT = 10, 8, 34
 THINNEST = 1.5
 
 
@@ -21,10 +21,11 @@ def alluvial(flow: dict[str, Any], said: dict[str, str], *, width: int, height: 
     names = {stage["stage"]: f"{stage['stage']} {stage['name']}" for stage in flow["stages"]}
     cells = {(cell["from_stage"], cell["to_stage"]): cell for cell in flow["cells"]}
     total = sum(cell["customers"] for cell in cells.values())
-    scale = (height - (GAP + LINE_HEIGHT) * len(order)) / total
+    # Room for five nodes of which the smallest are as high as their label.
+    scale = (height - (GAP + LABEL_HEIGHT * 0.6) * len(order)) / total
     margin = 96 if width > 400 else 74
     left, right = margin, width - margin
-    bands, labels, nodes = [], [], []
+    labels, nodes = [], []
 
     def column(end: int) -> dict[str, float]:
         """Draw the nodes of one side and say where each begins."""
@@ -37,18 +38,20 @@ def alluvial(flow: dict[str, Any], said: dict[str, str], *, width: int, height: 
             if inside:
                 x = left - NODE if end == 0 else right
                 rank = len(order) - 1 - order.index(stage)
-                fill = f"var(--stage-{rank})" if rank else "var(--line)"
+                fill = f"var(--stage-{rank})" if rank else "var(--none)"
+                offset = max(LABEL_HEIGHT - tall, 0) / 2
+                tops[stage] = top + offset
                 nodes.append(
-                    f'<rect x="{x}" y="{top:.1f}" width="{NODE}" height="{tall:.1f}" rx="2" fill="{fill}"/>'
+                    f'<rect x="{x}" y="{top + offset:.1f}" width="{NODE}" height="{tall:.1f}" rx="2" fill="{fill}"/>'
                 )
                 name = names.get(stage) or said["from_none" if end == 0 else "to_none"]
                 anchor, at = ("end", x - 8) if end == 0 else ("start", x + NODE + 8)
-                y = top + max(tall, LINE_HEIGHT) / 2
+                y = top + max(tall, LABEL_HEIGHT) / 2 - 7
                 labels.append(
                     f'<text x="{at}" y="{y:.1f}" text-anchor="{anchor}"><tspan>{escape(name)}</tspan>'
                     f'<tspan x="{at}" dy="15" class="count">{number(count)}</tspan></text>'
                 )
-            top += max(tall, LINE_HEIGHT) + GAP
+            top += max(tall, LABEL_HEIGHT) + GAP
         return tops
 
     starts, ends = column(0), column(1)
@@ -75,7 +78,7 @@ def alluvial(flow: dict[str, Any], said: dict[str, str], *, width: int, height: 
                 )
             )
     bands = [path for _, path in sorted(drawn, key=lambda item: item[0])]
-    bottom = max(max(starts.values()), max(ends.values())) + LINE_HEIGHT
+    bottom = max(max(starts.values()), max(ends.values())) + LABEL_HEIGHT / 2
     return Markup(
         f'<svg class="alluvial" viewBox="0 0 {width} {bottom:.0f}" role="img">'
         f"<title>{escape(said['flow'])}</title>{''.join(bands)}{''.join(nodes)}{''.join(labels)}</svg>"

@@ -25,7 +25,9 @@ def sparkline(trend: list[list], light: str) -> Markup:
     middle, half = (max(numbers) + min(numbers)) / 2, (max(numbers) - min(numbers)) / 2
     half = max(half, abs(middle) * 0.05, 1e-9)
     x = alt.X("day:T", title=None, axis=None, scale=alt.Scale(type="utc"))
-    y = alt.Y("value:Q", axis=None, scale=alt.Scale(domain=[middle - half, middle + half], zero=False))
+    y = alt.Y(
+        "value:Q", axis=None, scale=alt.Scale(domain=[middle - half, middle + half], zero=False)
+    )
     line = alt.Chart(alt.Data(values=values)).mark_line(
         stroke="var(--ink)", strokeWidth=1.5, strokeCap="round", strokeJoin="round", opacity=0.75
     )
@@ -65,7 +67,10 @@ def stock(stock: Row, width: int, height: int, language: str) -> Markup:
         .encode(
             x=x,
             y=alt.Y(
-                "people:Q", title=None, stack="zero", axis=alt.Axis(tickCount=4, format=",d", tickMinStep=1)
+                "people:Q",
+                title=None,
+                stack="zero",
+                axis=alt.Axis(tickCount=4, format=",d", tickMinStep=1),
             ),
             color=alt.Color(
                 "stage:N",
@@ -100,7 +105,12 @@ def _svg(chart: Any, language: str) -> Markup:
         chart.configure(background="transparent", padding=2, font="sans-serif")
         .configure_view(stroke=None)
         .configure_axis(
-            labelColor=SOFT, labelFontSize=12, gridColor=LINE, domain=False, ticks=False, labelPadding=6
+            labelColor=SOFT,
+            labelFontSize=12,
+            gridColor=LINE,
+            domain=False,
+            ticks=False,
+            labelPadding=6,
         )
     )
     svg = vl_convert.vegalite_to_svg(chart.to_dict())

@@ -28,6 +28,8 @@ from orchestration.report.words import (
 STAGE_MODEL = "aipl"
 STOCK_DAYS = 180
 TREND_DAYS = 30
+# Fewer people than this are no basis for a verdict or a picture.
+FEW = 10
 HELD_SHOWN = 12
 OWNERS_SHOWN = 8
 
@@ -59,7 +61,9 @@ def brands(connection: duckdb.DuckDBPyConnection) -> list[str]:
     marts = Marts(connection)
     found: set[str] = set()
     for table in ("marts.fast_daily", "marts.customers", "lifecycle.fct_orders"):
-        found |= {row["brand_id"] for row in marts.ask(table, f"select distinct brand_id from {table}")}
+        found |= {
+            row["brand_id"] for row in marts.ask(table, f"select distinct brand_id from {table}")
+        }
     return sorted(brand for brand in found if brand is not None)
 
 
@@ -118,11 +122,14 @@ def headline(fast: list[Row], empty: bool, held: bool, said: dict[str, str]) -> 
             names = [f"{x['letter']} {x['name']}" for x in fast if x["light"] == light]
             if names:
                 parts.append(said[f"headline_{light}"].format(names=said["joiner"].join(names)))
-        if all(light == "none" for light in lights):
+        unjudged = [f"{x['letter']} {x['name']}" for x in fast if x["light"] == "none"]
+        if len(unjudged) == len(fast):
             parts = [said["headline_none"]]
-        elif all(light == "green" for light in lights):
+        elif unjudged:
+            parts.append(said["headline_unjudged"].format(names=said["joiner"].join(unjudged)))
+        elif not parts:
             parts = [said["headline_green"]]
-        elif "green" in lights and "none" not in lights:
+        elif "green" in lights:
             parts.append(said["headline_rest"])
     if held:
         parts.append(said["headline_held"])
@@ -140,7 +147,9 @@ def light_of(
     rows = {row["light"]: row for row in limits}
     if relative_change is None or not rows:
         return "none", None, False
-    change = -relative_change if next(iter(rows.values()))["direction"] == "down" else relative_change
+    change = (
+        -relative_change if next(iter(rows.values()))["direction"] == "down" else relative_change
+    )
     for light in ("green", "amber", "red"):
         row = rows.get(light)
         # Shares of two days differ by rounding: a limit that is met exactly is met.
@@ -268,6 +277,10 @@ class _Reader:
         if relative is None and change:  # from nothing to something
             light, row, softened = light_of(1.0, limits, None)
         reason = [self.reason(letter, metric, now, before, flow)]
+        base = (now[parts[1]] if parts else value) if value is not None else 0
+        if max(base, 0 if parts else previous or 0) < FEW:
+            light, row, softened = "none", None, False
+            reason.append(self.said["few"].format(few=FEW) if value else "")
         if value is None:
             reason = [self.said.get(f"no_value_{letter}", self.said["no_value"])]
         elif previous is None:
@@ -279,7 +292,9 @@ class _Reader:
         return {
             "letter": letter,
             "name": self.said[f"letter_{letter}"],
-            "explained": self.said["explain_T_180" if metric == "thriving_rate_180d" else f"explain_{letter}"],
+            "explained": self.said[
+                "explain_T_180" if metric == "thriving_rate_180d" else f"explain_{letter}"
+            ],
             "metric": metric,
             "is_rate": parts is not None,
             "value": value,
@@ -305,12 +320,21 @@ class _Reader:
                 new=number(totals.get("new", 0)), lost=number(totals.get("lost", 0))
             )
         if letter == "A":
-            counts = {"base": number(now["advancing_base"]), "deepened": number(now["advancing_deepened"])}
+            counts = {
+                "base": number(now["advancing_base"]),
+                "deepened": number(now["advancing_deepened"]),
+            }
             if before is None or before["advancing_rate"] is None:
                 return self.said["reason_A_new"].format(**counts)
-            text = self.said["reason_A"].format(**counts, before=number(before["advancing_deepened"]))
+            text = self.said["reason_A"].format(
+                **counts, before=number(before["advancing_deepened"])
+            )
             falls = [
-                ((before[f"advancing_rate_{stage}"] or 0) - (now[f"advancing_rate_{stage}"] or 0), stage)
+                (
+                    (before[f"advancing_rate_{stage}"] or 0)
+                    - (now[f"advancing_rate_{stage}"] or 0),
+                    stage,
+                )
                 for stage in "aip"
             ]
             fall, stage = max(falls)
@@ -351,7 +375,11 @@ class _Reader:
         return {
             "days": [at.isoformat() for at in days],
             "stages": [
-                {"stage": s, "name": names.get(s, s), "customers": [by_day.get(at, 0) for at in days]}
+                {
+                    "stage": s,
+                    "name": names.get(s, s),
+                    "customers": [by_day.get(at, 0) for at in days],
+                }
                 for s, by_day in counts.items()
             ],
             "promotions": [
@@ -540,7 +568,9 @@ class _Reader:
         for row in rows[:HELD_SHOWN]:
             prefix = f"{row['entity']} batch {row['batch']}: "
             sentences = [
-                masked(line.removeprefix(prefix)) for line in (row["reasons"] or "").splitlines() if line
+                masked(line.removeprefix(prefix))
+                for line in (row["reasons"] or "").splitlines()
+                if line
             ]
             plain = dict.fromkeys(held_in_words(line, self.language) for line in sentences)
             shown.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from markupsafe import Markup
 
 from orchestration.report import words
 from orchestration.report.alluvial import alluvial
-from orchestration.report.content import Content, worst_light
+from orchestration.report.content import FEW, Content, worst_light
 from orchestration.report.words import LANGUAGES, texts
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -22,29 +23,36 @@ def render(content: Content) -> str:
 
     language = content["language"]
     said = texts(language)
+    stock, flow = content["stock"], content["flow"]
+    if stock and sum(max(stage["customers"]) for stage in stock["stages"]) < FEW:
+        stock = None
+    if flow and sum(flow["totals"].values()) < FEW:
+        flow = None
     pictures: dict[str, Markup | None] = {
         f"trend_{letter['letter']}": charts.sparkline(letter["trend"], letter["light"])
-        if len(letter["trend"]) > 1
-        else None
         for letter in content["fast"]
+        if len(letter["trend"]) > 1
     }
+    # Text in a picture that shrinks with the page cannot be read on a phone: each is drawn for both widths.
     for size, width, height in (("wide", 900, 300), ("narrow", 290, 220)):
-        pictures[f"stock_{size}"] = (
-            charts.stock(content["stock"], width, height, language) if content["stock"] else None
-        )
-    for size, width, height in (("wide", 900, 460), ("narrow", 340, 420)):
-        pictures[f"flow_{size}"] = (
-            alluvial(content["flow"], said, width=width, height=height) if content["flow"] else None
-        )
+        pictures[f"stock_{size}"] = stock and charts.stock(stock, width, height, language)
+    for size, width, height in (("wide", 640, 430), ("narrow", 340, 400)):
+        pictures[f"flow_{size}"] = flow and alluvial(flow, said, width=width, height=height)
     page = _environment(language).get_template("report.html.j2")
-    return page.render(c=content, said=said, pictures=pictures, lang=_tag(language))
+    return page.render(c=content, said=said, pictures=pictures, few=FEW, lang=_tag(language))
 
 
 def render_index(days: list[tuple[str, list[Content]]], language: str) -> str:
     """Every day with its brands and their lights, newest first. Each day is (ISO day, contents)."""
     page = _environment(language).get_template("index.html.j2")
     rows = [
-        (day, [{"c": c, "worst": worst_light(c), "file": f"{day}/{file_name(c['brand'])}.html"} for c in contents])
+        (
+            day,
+            [
+                {"c": c, "worst": worst_light(c), "file": f"{day}/{file_name(c['brand'])}.html"}
+                for c in contents
+            ],
+        )
         for day, contents in days
     ]
     return page.render(days=rows, said=texts(language), lang=_tag(language))
@@ -52,8 +60,6 @@ def render_index(days: list[tuple[str, list[Content]]], language: str) -> str:
 
 def file_name(brand: str) -> str:
     """The brand as a file name; one that cannot be a file name gets a hash, so that no two share a file."""
-    import hashlib
-
     safe = re.sub(r"[^\w-]+", "_", brand).strip("_")[:60]
     if safe == brand and safe.lower() != "index":
         return safe
@@ -83,6 +89,8 @@ def _environment(language: str) -> jinja2.Environment:
         "money": lambda value: words.money(value, language),
         "day": lambda value: words.day(value, language),
         "full_day": lambda value: words.day(value, language, with_year=True),
-        "code": lambda text: Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(Markup.escape(text)))),
+        "code": lambda text: Markup(
+            re.sub(r"`([^`]*)`", r"<code>\1</code>", str(Markup.escape(text)))
+        ),
     }
     return environment
