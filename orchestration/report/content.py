@@ -278,9 +278,9 @@ class _Reader:
             light, row, softened = light_of(1.0, limits, None)
         reason = [self.reason(letter, metric, now, before, flow)]
         base = (now[parts[1]] if parts else value) if value is not None else 0
-        if max(base, 0 if parts else previous or 0) < FEW:
+        if value is not None and max(base, 0 if parts else previous or 0) < FEW:
             light, row, softened = "none", None, False
-            reason.append(self.said["few"].format(few=FEW) if value else "")
+            reason.append(self.said["few"].format(few=FEW))
         if value is None:
             reason = [self.said.get(f"no_value_{letter}", self.said["no_value"])]
         elif previous is None:
