@@ -23,7 +23,8 @@ def alluvial(flow: dict[str, Any], said: dict[str, str], *, width: int, height: 
     total = sum(cell["customers"] for cell in cells.values())
     # Room for five nodes of which the smallest are as high as their label.
     scale = (height - (GAP + LABEL_HEIGHT * 0.6) * len(order)) / total
-    margin = 96 if width > 400 else 74
+    ends_of_week = [said["from_none"], said["to_none"]]
+    margin = max(_text_width(name) for name in [*names.values(), *ends_of_week]) + NODE + 12
     left, right = margin, width - margin
     labels, nodes = [], []
 
@@ -83,3 +84,8 @@ def alluvial(flow: dict[str, Any], said: dict[str, str], *, width: int, height: 
         f'<svg class="alluvial" viewBox="0 0 {width} {bottom:.0f}" role="img">'
         f"<title>{escape(said['flow'])}</title>{''.join(bands)}{''.join(nodes)}{''.join(labels)}</svg>"
     )
+
+
+def _text_width(text: str) -> int:
+    """Width at 13 px, on the safe side: a Chinese character is as wide as it is high, a letter about half."""
+    return sum(14 if ord(character) > 0x2E80 else 8 for character in text)

@@ -123,7 +123,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "funnel": ("AIPL 漏斗", "AIPL funnel"),
     "funnel_lead": (
         "每层人数与七天变化；“走深”是离开这一层的人里往深处走的比例，“走深天数”是所需天数的中位。",
-        "People per stage and change in seven days; Deeper: share of past stays that ended in a deeper stage. Median days: how long that took.",
+        "People per stage and change in seven days. Deeper: share of past stays that ended in a deeper stage. Median days: how long that took.",
     ),
     "five_r": ("5R 人群", "5R"),
     "five_r_lead": (

@@ -137,6 +137,10 @@ def _brand(connection: duckdb.DuckDBPyConnection, brand: str, people: int) -> No
     insert("insert into marts.stage_daily values (?, ?, ?, ?, ?, ?, ?)", stages)
     left = people // 33 if brand == "north" else 0
     flows = [("L", "L", "stayed", people - left)] + ([("L", "none", "lost", left)] if left else [])
+    if (
+        left
+    ):  # every stage has a label in the picture; all of them counted in neither stock nor FAST
+        flows += [(a, b, "forward", 1) for a, b in ("AI", "IP", "PL")] + [("none", "A", "new", 1)]
     insert(
         "insert into marts.stage_flows values ('aipl', ?, 7, ?, ?, ?, ?, ?, ?)",
         [(brand, AS_OF, source, to, kind, n, n / people) for source, to, kind, n in flows],

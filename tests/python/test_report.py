@@ -370,14 +370,15 @@ def test_the_report_of_a_real_build_equals_direct_queries(warehouse, tmp_path):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)")
+@pytest.mark.parametrize("language", words.LANGUAGES)
 def test_in_a_browser_the_page_is_silent_draws_its_charts_and_nothing_is_cut(
-    held_database, tmp_path
+    held_database, tmp_path, language
 ):
     """At 375 px: no console message, no request beyond the page itself, charts have a size, no sideways scrolling.
 
     A probe is added to a copy of the page, because the page itself has no script.
     """
-    page = next(p for p in write_reports(held_database, tmp_path) if p.name == "north.html")
+    page = render(content_of(held_database, "north", language))
     probe = """<script>addEventListener('load', () => {
       const shown = [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect()).filter(b => b.width);
       const inside = [...document.querySelectorAll('svg text')].filter(t => t.getClientRects().length).every(t => {
@@ -386,9 +387,7 @@ def test_in_a_browser_the_page_is_silent_draws_its_charts_and_nothing_is_cut(
       document.title = JSON.stringify({charts: shown.filter(b => b.height > 20).length, inside,
         wide: document.documentElement.scrollWidth - innerWidth, width: innerWidth,
         requests: performance.getEntriesByType('resource').length}); });</script>"""
-    (tmp_path / "probed.html").write_text(
-        page.read_text("utf-8").replace("</body>", probe + "</body>")
-    )
+    (tmp_path / "probed.html").write_text(page.replace("</body>", probe + "</body>"))
     # Headless windows are at least 500 px wide, so the page stands in a frame of a phone's width.
     frame = tmp_path / "frame.html"
     frame.write_text(
