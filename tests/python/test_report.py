@@ -35,6 +35,14 @@ def held_database(database, tmp_path_factory) -> Path:
     return copy
 
 
+@pytest.fixture(scope="module")
+def written(database, tmp_path_factory) -> Path:
+    """Folder of the reports in Chinese; tests only read it."""
+    folder = tmp_path_factory.mktemp("written")
+    write_reports(database, folder)
+    return folder
+
+
 def content_of(database: Path, brand: str, language: str = "zh") -> dict:
     with duckdb.connect(str(database), read_only=True) as connection:
         return read(connection, brand, language)
@@ -244,11 +252,12 @@ def test_no_page_or_json_betrays_a_person_or_calls_anybody(held_database, tmp_pa
             assert not [name for name, _ in page.attributes if name.startswith("on")]
 
 
-def test_a_hostile_brand_is_only_text(database, tmp_path):
-    pages = write_reports(database, tmp_path)
-    hostile = next(path for path in pages if "script" in path.name)
+def test_a_hostile_brand_is_only_text(written):
+    hostile = next(
+        path for path in (written / "2026-06-30").glob("*.html") if "script" in path.name
+    )
     assert re.fullmatch(r"script_alert_x_script-[0-9a-f]{8}\.html", hostile.name)
-    for path in (hostile, pages[0]):
+    for path in (hostile, written / "index.html"):
         html = path.read_text("utf-8")
         assert "<script" not in html and made.HOSTILE in Page(html).text
     names = [file_name(brand) for brand in ("../x", "x", "index", "兰溪", "", "a b", "a_b")]
@@ -256,24 +265,27 @@ def test_a_hostile_brand_is_only_text(database, tmp_path):
     assert names[1] == "x" and names[3] == "兰溪"
 
 
-def test_the_same_marts_give_the_same_bytes_and_the_json_is_the_content(database, tmp_path):
-    first = write_reports(database, tmp_path / "a")
-    write_reports(database, tmp_path / "b")
-    for path in (tmp_path / "a").rglob("*.*"):
-        assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
-    north = next(path for path in first if path.name == "north.html")
+def test_the_same_marts_give_the_same_bytes_and_the_json_is_the_content(
+    database, written, tmp_path
+):
+    write_reports(database, tmp_path)
+    files = [path for path in written.rglob("*") if path.is_file()]
+    assert len(files) == 9
+    for path in files:
+        assert path.read_bytes() == (tmp_path / path.relative_to(written)).read_bytes()
+    north = written / "2026-06-30" / "north.html"
     content = json.loads(north.with_suffix(".json").read_text("utf-8"))
     assert content == content_of(database, "north")
     assert render(content) == north.read_text("utf-8")
 
 
-def test_writing_again_replaces_the_day_and_keeps_other_days(database, tmp_path):
-    (tmp_path / "2026-06-30").mkdir()
-    (tmp_path / "2026-06-30" / "gone.html").write_text("x")
-    write_reports(database, tmp_path)
-    shutil.copytree(tmp_path / "2026-06-30", tmp_path / "2026-06-29")
+def test_writing_again_replaces_the_day_and_keeps_other_days(database, written, tmp_path):
+    for day in ("2026-06-29", "2026-06-30"):
+        shutil.copytree(written / "2026-06-30", tmp_path / day)
+        (tmp_path / day / "gone.html").write_text("x")
     index = write_reports(database, tmp_path)[0].read_text("utf-8")
     assert not (tmp_path / "2026-06-30" / "gone.html").exists()
+    assert (tmp_path / "2026-06-29" / "gone.html").exists()
     assert index.index("2026年6月30日") < index.index("2026年6月29日")
 
 
