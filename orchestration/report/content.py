@@ -551,6 +551,12 @@ class _Reader:
             "others_total": {kind: sum(row[kind] for row in rest) for kind in figures},
         }
 
+    def last_batch_day(self) -> date | None:
+        """Last day of batches that matter: the day itself when it was chosen, else none, because a held batch that is
+        newer than every admitted one is why the day is not newer."""
+        source = self.marts.ask("reference.as_of", "select as_of_source from reference.as_of")
+        return self.day if source and source[0]["as_of_source"] == "chosen" else None
+
     def held(self) -> tuple[list[Row], int]:
         """Batches held, newest first, with their reasons in plain words; and how many there are."""
         rows = self.marts.ask(
@@ -558,10 +564,11 @@ class _Reader:
             """
             select entity, batch, status, coalesce(held_reasons, reasons) as reasons
             from audit.batches
-            where (status = 'held' or held_reasons is not null) and (batch_date is null or batch_date <= ?)
+            where (status = 'held' or held_reasons is not null)
+                and (batch_date is null or batch_date <= coalesce(?, batch_date))
             order by batch_date desc nulls last, entity, batch
             """,
-            [self.day],
+            [self.last_batch_day()],
         )
         titles = entity_names(self.language)
         shown = []
@@ -598,11 +605,11 @@ class _Reader:
                 count(*) filter (warnings is not null and batch_date = ?) as warned_today,
                 max(batch_date) filter (status = 'admitted') as latest
             from audit.batches
-            where batch_date is null or batch_date <= ?
+            where batch_date is null or batch_date <= coalesce(?, batch_date)
             group by entity
             order by entity
             """,
-            [self.day, self.day, self.day],
+            [self.day, self.day, self.last_batch_day()],
         )
         if not batches:
             return None

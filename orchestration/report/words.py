@@ -211,7 +211,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "undated": ("不分批", "undated"),
     "behind": ("落后天数", "Days behind"),
     "warned": ("警告", "Warnings"),
-    "held_title": ("这一天被扣留的批次", "Batches held on this day"),
+    "held_title": ("被扣留的批次", "Batches that are held"),
     "held_lead": (
         "下面的批次没有通过入口检查，没有进入任何数字；其余批次照常更新。批次不分品牌，所以每个品牌都提示。",
         "These batches failed the checks at the door and are in no figure; the others were loaded. Batches are not per brand, so every brand says so.",
@@ -292,15 +292,26 @@ QUARANTINE_KINDS: dict[str, tuple[str, str, str]] = {
 
 # Why a batch is held: a piece of the gate's or the intake's sentence, and the same in Chinese.
 _HELD_ZH = {
+    "none of its columns": "没有一列认得出来，像是缺表头。请核对表头与分隔符。",
     "missing required columns": "缺少必需的列，整批没有一行可用。请在导出里补上，或按约定改名。",
     "would be quarantined": "大部分行不合格会被隔离。请改正导出后重新投递。",
     "cannot be split": "很多行无法按列切开：分隔符、引号或字段数不对。请用一种分隔符重新导出。",
     "different keys": "主键大量重复，像是导出了两遍。请核对主键与导出。",
-    "is empty": "必填字段为空的行太多。请让来源补填，或修正导出映射。",
-    "cannot be read": "很多值无法识别（日期或数字格式不对）。请按约定的格式导出。",
+    "is empty in": "必填字段为空的行太多。请让来源补填，或修正导出映射。",
+    "cannot be read in": "很多值无法识别（日期或数字格式不对）。请按约定的格式导出。",
     "is not in the list": "很多取值不在词表里。确属合法就补进种子表，否则在来源处改正。",
     "lies after the batch date": "很多时间晚于批次日期：时钟、时区或文件夹不对。",
+    "appears more than once": "同一列名出现了两次。请只留一个。",
+    "0 bytes": "文件是空的。请重新投递，或删掉它。",
+    "still being written": "文件还在写入，下次运行会再试。请先写成 .tmp 再改名。",
+    "cannot be opened": "文件打不开。请检查读取权限。",
+    "damaged or cut off": "文件损坏或没传完。请重新投递。",
+    "UTF-16": "文件编码像是 UTF-16。请另存为 UTF-8 后重新投递。",
     "UTF-8": "文件编码不是 UTF-8。请另存为 UTF-8 后重新投递。",
+    "has no header": "文件没有表头。第一行必须是列名。",
+    "the header cannot be split": "表头无法切成列。请修好第一行。",
+    "delimiter looks like": "分隔符不是逗号。请用逗号导出。",
+    "one object per line": "JSON 格式不对。请每行写一个对象。",
     "folder is not named": "批次文件夹的名字不是有效的 dt=YYYY-MM-DD。请改名。",
 }
 _HELD_ZH_OTHER = "没有通过入口检查，见检查原文。"

@@ -31,7 +31,7 @@ def make(path: Path) -> Path:
 
 
 def hold(path: Path) -> None:
-    """Hold two batches of the day, one of them a newer delivery of a batch that is in use."""
+    """Hold two batches of the day, one of them a newer delivery of one in use, and a batch of the next day."""
     gate = (
         "orders batch dt=2026-06-30: `amount` is empty in 160 of 310 rows (51.6%); allowed: at most 5%."
         f" A row without a required value has no place in any mart. Seen {PHONE} and {EMAIL}."
@@ -47,7 +47,9 @@ def hold(path: Path) -> None:
 
 
 def _reference(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute(f"create table reference.as_of as select date '{AS_OF}' as as_of_date")
+    connection.execute(
+        f"create table reference.as_of as select date '{AS_OF}' as as_of_date, 'newest batch' as as_of_source"
+    )
     for seed, types in (
         ("stages", ""),
         ("rfm_classes", ", types = {'rfm_code': 'varchar'}"),

@@ -207,7 +207,9 @@ def test_tables_that_are_missing_are_said_to_be_missing(tmp_path):
     path = tmp_path / "bare.duckdb"
     with duckdb.connect(str(path)) as connection:
         connection.execute("create schema reference")
-        connection.execute("create table reference.as_of as select date '2026-06-30' as as_of_date")
+        connection.execute(
+            "create table reference.as_of as select date '2026-06-30' as as_of_date, 'chosen' as as_of_source"
+        )
         assert brands(connection) == []
         page = Page(render(read(connection, "north")))
     assert (
@@ -220,8 +222,9 @@ def test_tables_that_are_missing_are_said_to_be_missing(tmp_path):
 def test_a_day_with_held_batches_says_so_first_and_why(held_database, database):
     assert content_of(database, "north")["status"] == "ok"
     content = content_of(held_database, "north")
-    assert content["status"] == "held" and content["held_count"] == 2  # not the batch of tomorrow
-    orders, refunds = content["held"]
+    assert content["status"] == "held" and content["held_count"] == 3
+    newest, orders, refunds = content["held"]
+    assert newest["batch"] == "dt=2026-07-01"  # why the day is not newer
     assert orders["name"] == "订单" and orders["reasons"] == [
         "必填字段为空的行太多。请让来源补填，或修正导出映射。"
     ]
@@ -231,6 +234,15 @@ def test_a_day_with_held_batches_says_so_first_and_why(held_database, database):
     assert page.text.index("有批次被扣留") < page.text.index("可运营人群")
     english = Page(render(content_of(held_database, "north", "en"))).text
     assert "amount is empty in 160 of 310 rows" in english
+
+
+def test_a_chosen_day_does_not_know_what_was_held_later(held_database, tmp_path):
+    past = tmp_path / "past.duckdb"
+    shutil.copy2(held_database, past)
+    with duckdb.connect(str(past)) as connection:
+        connection.execute("update reference.as_of set as_of_source = 'chosen'")
+    content = content_of(past, "north")
+    assert [held["batch"] for held in content["held"]] == ["dt=2026-06-30"] * 2
 
 
 @pytest.mark.parametrize("language", words.LANGUAGES)
@@ -313,6 +325,28 @@ def test_numbers_are_written_for_people():
 def test_ids_phones_and_addresses_are_masked_and_days_are_not():
     shown = words.masked("a 13912345678, x.y@example.com, MY-G15, dt=2026-06-30, 1,234 rows")
     assert shown == "a …, …, MY-G15, dt=2026-06-30, 1,234 rows"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "says"),
+    [
+        (
+            "orders/x.csv: none of its columns `a` belongs to orders: is the header line missing?",
+            "缺表头",
+        ),
+        ("x.csv: the file is empty (0 bytes): land it again, or remove it", "文件是空的"),
+        (
+            "x.parquet: cannot be read as Parquet (odd): it is damaged or cut off, land it again",
+            "没传完",
+        ),
+        ("the header is not valid UTF-8 and looks like GBK: save the file as UTF-8", "UTF-8"),
+        ("`paid_at` cannot be read in 9 of 10 rows (90.0%); allowed: at most 5%", "无法识别"),
+        ("something new", "见检查原文"),
+    ],
+)
+def test_a_sentence_of_the_gate_is_plain_chinese(sentence, says):
+    assert says in words.held_in_words(sentence, "zh")
+    assert words.held_in_words(sentence, "en") == sentence
 
 
 def test_an_unknown_language_is_refused(database):
