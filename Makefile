@@ -4,6 +4,7 @@ WORKSPACE ?=
 AS_OF ?=
 FULL_REFRESH ?=
 RETRY_HELD ?=
+REPORT_LANGUAGE ?=
 PYTHON := .venv/bin/python
 
 # No tool of ours calls home.
@@ -11,7 +12,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help run test lint soak clean lock setup
+.PHONY: help run report test lint soak clean lock setup
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -20,7 +21,12 @@ help:  ## say what can be made
 run: setup  ## land, judge and build (the demo world, or LANDING=folder)
 	@$(PYTHON) -m orchestration run $(if $(LANDING),--landing "$(LANDING)") \
 		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(AS_OF),--as-of $(AS_OF)) \
-		$(if $(FULL_REFRESH),--full-refresh) $(if $(RETRY_HELD),--retry-held)
+		$(if $(FULL_REFRESH),--full-refresh) $(if $(RETRY_HELD),--retry-held) \
+		$(if $(REPORT_LANGUAGE),--language $(REPORT_LANGUAGE))
+
+report: setup  ## write the newest day's health report again, without building data (REPORT_LANGUAGE=en)
+	@$(PYTHON) -m orchestration report $(if $(LANDING),--landing "$(LANDING)") \
+		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(REPORT_LANGUAGE),--language $(REPORT_LANGUAGE))
 
 test: lint  ## prove it: lint, docs, then every test
 	@scripts/step "dbt docs" .venv/bin/dbt --quiet docs generate --static --profiles-dir profiles

@@ -29,6 +29,7 @@ class Settings:
     memory_limit: str = "4GB"
     retry_held: bool = False
     full_refresh: bool = False
+    report_language: str = "zh"
 
     @property
     def dbt(self) -> Dbt:
@@ -113,6 +114,15 @@ def judged(prepared: Prepared, settings: Settings) -> Mapping[tuple[str, str], V
         settings.workspace,
         load_number=prepared.load_number,
     )
+
+
+def write_report(settings: Settings) -> list[str]:
+    """Write the health report of the warehouse's day into `reports` of the workspace; say where it lies."""
+    from orchestration.report import write_reports
+
+    folder = settings.workspace / "reports"
+    index, *pages = write_reports(settings.database, folder, settings.report_language)
+    return [f"report     {page}" for page in pages] or [f"report     {index}"]
 
 
 def claim_workspace(settings: Settings) -> None:

@@ -40,7 +40,7 @@ day_ends as (
     from touchpoints
     qualify row_number() over (
         partition by brand_id, customer_key, relationship, relationship_key, cast(occurred_at as date)
-        order by occurred_at desc, is_start
+        order by occurred_at desc, is_start asc
     ) = 1
 ),
 

@@ -8,7 +8,10 @@ with horizons as (
         as_of.as_of_date as to_date,
         {{ quanyu.add_days('as_of.as_of_date', '-lags.lag_days') }} as from_date
     from {{ ref('as_of') }} as as_of
-    cross join (select distinct model from {{ ref('stage_models') }} where is_published) as models
+    cross join (
+        select distinct model from {{ ref('stage_models') }}
+        where is_published
+    ) as models
     cross join (
         {%- for lag_days in quanyu.flow_horizons() %}
         select {{ lag_days }} as lag_days

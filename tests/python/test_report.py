@@ -1,0 +1,465 @@
+"""The health report: what it says equals what the marts say, and the page needs and betrays nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import duckdb
+import pytest
+import report_world as made
+from click.testing import CliRunner
+
+from orchestration.__main__ import main
+from orchestration.report import brands, read, render, words, write_reports
+from orchestration.report.content import headline, light_of, z_of
+from orchestration.report.pages import file_name
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> Path:
+    return made.make(tmp_path_factory.mktemp("report") / "warehouse.duckdb")
+
+
+@pytest.fixture(scope="module")
+def held_database(database, tmp_path_factory) -> Path:
+    copy = tmp_path_factory.mktemp("held") / "warehouse.duckdb"
+    shutil.copy2(database, copy)
+    made.hold(copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def written(database, tmp_path_factory) -> Path:
+    """Folder of the reports in Chinese; tests only read it."""
+    folder = tmp_path_factory.mktemp("written")
+    write_reports(database, folder)
+    return folder
+
+
+def content_of(database: Path, brand: str, language: str = "zh") -> dict:
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return read(connection, brand, language)
+
+
+class Page(HTMLParser):
+    """Elements, attributes and text of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_report_says_what_the_marts_say(database):
+    content = content_of(database, "north")
+    fast = {letter["letter"]: letter for letter in content["fast"]}
+    assert fast["F"]["value"] == 388 and fast["F"]["week_ago"] == 400
+    assert fast["F"]["relative_change"] == pytest.approx(-0.03)
+    assert fast["A"]["value"] == 8 / 400 and fast["A"]["week_ago"] == 16 / 400
+    assert fast["S"]["value"] == 200 and fast["S"]["change"] == 0
+    assert fast["T"]["numerator"] == 100 and fast["T"]["denominator"] == 200
+    assert all(len(letter["trend"]) == 30 for letter in content["fast"])
+    assert content["flow"]["totals"]["lost"] == 12 and content["flow"]["totals"]["stayed"] == 388
+    assert [stage["stage"] for stage in content["funnel"]] == list("AIPL")
+    assert content["funnel"][-1]["customers"] == 388 and content["funnel"][-1]["change"] == -12
+    assert [len(content[model]) for model in ("five_r", "lifecycle")] == [5, 1]
+    assert content["rfm"]["customers"] == 400 and content["rfm"]["money"] == 4000
+    assert content["rfm"]["classes"][0]["code"] == "111" and len(content["rfm"]["classes"]) == 8
+    assert content["quality"]["rows"]["missing"] == 0
+    assert content["identity"]["figures"][0]["rate"] == 3.0
+
+
+def test_customers_who_are_due_in_two_categories_count_once(database):
+    care = content_of(database, "north")["care"]
+    assert (care["due"], care["suppressed"], care["warning"], care["churned"]) == (2, 1, 1, 1)
+    assert care["owners"][0] == {
+        "owner": "G01",
+        "due": 1,
+        "suppressed": 0,
+        "warning": 1,
+        "churned": 0,
+    }
+    assert care["unowned"]["due"] == 1
+
+
+def test_a_quarantined_row_counts_under_one_kind(database):
+    kinds = content_of(database, "north", "en")["quality"]["quarantine"]
+    assert {kind["reason"]: kind["rows"] for kind in kinds} == {
+        "A required field is empty": 2,
+        "A negative amount": 1,
+        "Other (see audit.quarantine)": 1,
+    }
+
+
+def test_a_loss_on_the_limit_is_amber_and_a_fall_that_may_be_chance_is_no_worse(database):
+    fast = {letter["letter"]: letter for letter in content_of(database, "north")["fast"]}
+    assert fast["F"]["light"] == "amber" and "流失 12 人" in fast["F"]["reason"]
+    assert fast["A"]["relative_change"] == -0.5 and fast["A"]["light"] == "amber"
+    assert "随机" in fast["A"]["reason"] and fast["A"]["action"]
+    assert fast["S"]["light"] == "green" and fast["T"]["light"] == "green"
+
+
+LIMITS = [
+    {"light": "green", "direction": "up", "limit_change": -0.1, "chance_z": 1.96},
+    {"light": "amber", "direction": "up", "limit_change": -0.25, "chance_z": 1.96},
+    {"light": "red", "direction": "up", "limit_change": None, "chance_z": 1.96},
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "z", "light"),
+    [
+        (None, None, "none"),
+        (0.5, 9, "green"),
+        (-0.1, -9, "green"),
+        (-0.100001, -9, "amber"),
+        (-0.25, -9, "amber"),
+        (-0.26, -1.97, "red"),
+        (-0.26, -1.95, "amber"),
+        (-0.26, None, "red"),
+    ],
+)
+def test_the_best_light_whose_limit_is_reached_shines(change, z, light):
+    assert light_of(change, LIMITS, z)[0] == light
+
+
+def test_where_less_is_better_the_lights_turn_round():
+    down = [row | {"direction": "down"} for row in LIMITS]
+    assert light_of(0.5, down, -9)[0] == "red"
+    assert light_of(-0.5, down, -9)[0] == "green"
+
+
+def test_without_limits_nothing_is_judged():
+    assert light_of(-0.5, [], None) == ("none", None, False)
+
+
+def test_standard_errors_are_those_of_two_shares():
+    assert z_of((8, 400), (16, 400)) == pytest.approx(-1.658, abs=1e-3)
+    assert z_of((0, 0), (16, 400)) is None
+    assert z_of((0, 10), (0, 10)) == 0
+
+
+def test_a_brand_of_its_own_limits_is_judged_by_them(database, tmp_path):
+    own = tmp_path / "own.duckdb"
+    shutil.copy2(database, own)
+    with duckdb.connect(str(own)) as connection:
+        connection.execute(
+            "insert into reference.report_thresholds"
+            " select 'north', letter, metric, direction, light, limit_change + 0.02, chance_z, action_zh, action_en"
+            " from reference.report_thresholds where letter = 'F'"
+        )
+    assert content_of(own, "north")["fast"][0]["light"] == "red"
+    assert content_of(own, made.HOSTILE)["fast"][0]["light"] == "green"
+
+
+def test_the_headline_names_what_needs_doing():
+    def day(*lights):
+        letters = [
+            {"letter": x, "name": x.lower(), "light": y}
+            for x, y in zip("FAST", lights, strict=True)
+        ]
+        return headline(letters, False, False, words.texts("en"))
+
+    assert day("green", "green", "green", "green") == "All four are within their usual range."
+    assert day("red", "amber", "green", "green") == "Act today: F f. Watch: A a. The rest is fine."
+    assert day("none", "none", "none", "none") == "There is not enough data to judge."
+    assert day("green", "none", "green", "green") == "Not enough data to judge: A a."
+
+
+def test_a_brand_with_nothing_says_so_in_words(database):
+    content = content_of(database, "void")
+    assert content["status"] == "empty"
+    for part in ("stock", "flow", "rfm", "care"):
+        assert content[part] is None
+    page = Page(render(content))
+    assert "svg" not in page.elements
+    for key in ("headline_empty", "no_stock", "flow_empty", "no_stages", "no_rfm", "no_care"):
+        assert words.texts("zh")[key] in page.text
+
+
+def test_one_customer_is_no_basis_for_a_verdict_or_a_picture(database):
+    content = content_of(database, "solo", "en")
+    assert {letter["light"] for letter in content["fast"]} == {"none"}
+    page = Page(render(content))
+    assert "Fewer than 10 people: no verdict." in page.text
+    assert "Fewer than 10 people make no picture" in page.text
+    assert "nan" not in page.text.lower().split() and "None" not in page.text
+
+
+def test_tables_that_are_missing_are_said_to_be_missing(tmp_path):
+    path = tmp_path / "bare.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create schema reference")
+        connection.execute(
+            "create table reference.as_of as select date '2026-06-30' as as_of_date, 'chosen' as as_of_source"
+        )
+        assert brands(connection) == []
+        page = Page(render(read(connection, "north")))
+    assert (
+        words.texts("zh")["no_quality"] in page.text
+        and words.texts("zh")["no_identity"] in page.text
+    )
+    assert [p.name for p in write_reports(path, tmp_path / "reports")] == ["index.html"]
+
+
+def test_a_day_with_held_batches_says_so_first_and_why(held_database, database):
+    assert content_of(database, "north")["status"] == "ok"
+    content = content_of(held_database, "north")
+    assert content["status"] == "held" and content["held_count"] == 3
+    newest, orders, refunds = content["held"]
+    assert newest["batch"] == "dt=2026-07-01"  # why the day is not newer
+    assert orders["name"] == "订单" and orders["reasons"] == [
+        "必填字段为空的行太多。请让来源补填，或修正导出映射。"
+    ]
+    assert orders["sentences"][0].startswith("`amount` is empty in 160 of 310 rows (51.6%)")
+    assert refunds["is_redelivery"] and not orders["is_redelivery"]
+    page = Page(render(content))
+    assert page.text.index("有批次被扣留") < page.text.index("可运营人群")
+    english = Page(render(content_of(held_database, "north", "en"))).text
+    assert "amount is empty in 160 of 310 rows" in english
+
+
+def test_a_chosen_day_does_not_know_what_was_held_later(held_database, tmp_path):
+    past = tmp_path / "past.duckdb"
+    shutil.copy2(held_database, past)
+    with duckdb.connect(str(past)) as connection:
+        connection.execute("update reference.as_of set as_of_source = 'chosen'")
+    content = content_of(past, "north")
+    assert [held["batch"] for held in content["held"]] == ["dt=2026-06-30"] * 2
+
+
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_no_page_or_json_betrays_a_person_or_calls_anybody(held_database, tmp_path, language):
+    written = write_reports(held_database, tmp_path, language)
+    pages = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) == 5 and len(pages) == 9
+    for path in pages:
+        text = path.read_text("utf-8")
+        for planted in (made.PHONE, made.EMAIL, made.CUSTOMER):
+            assert planted not in text, (path.name, planted)
+        assert "://" not in text and "url(" not in text and "@import" not in text
+        assert path.stat().st_size < 2_000_000
+        if path.suffix == ".html":
+            page = Page(text)
+            assert not {"script", "link", "img", "iframe", "object"} & set(page.elements) - {"link"}
+            links = [value for name, value in page.attributes if name in ("src", "href", "action")]
+            assert [link for link in links if ":" in link] == ["data:,"]
+            assert not [name for name, _ in page.attributes if name.startswith("on")]
+
+
+def test_a_hostile_brand_is_only_text(written):
+    hostile = next(
+        path for path in (written / "2026-06-30").glob("*.html") if "script" in path.name
+    )
+    assert re.fullmatch(r"script_alert_x_script-[0-9a-f]{8}\.html", hostile.name)
+    for path in (hostile, written / "index.html"):
+        html = path.read_text("utf-8")
+        assert "<script" not in html and made.HOSTILE in Page(html).text
+    names = [file_name(brand) for brand in ("../x", "x", "index", "兰溪", "", "a b", "a_b")]
+    assert len({name.lower() for name in names}) == 7 and not any("/" in name for name in names)
+    assert names[1] == "x" and names[3] == "兰溪"
+
+
+def test_the_same_marts_give_the_same_bytes_and_the_json_is_the_content(
+    database, written, tmp_path
+):
+    write_reports(database, tmp_path)
+    files = [path for path in written.rglob("*") if path.is_file()]
+    assert len(files) == 9
+    for path in files:
+        assert path.read_bytes() == (tmp_path / path.relative_to(written)).read_bytes()
+    north = written / "2026-06-30" / "north.html"
+    content = json.loads(north.with_suffix(".json").read_text("utf-8"))
+    assert content == content_of(database, "north")
+    assert render(content) == north.read_text("utf-8")
+
+
+def test_writing_again_replaces_the_day_and_keeps_other_days(database, written, tmp_path):
+    for day in ("2026-06-29", "2026-06-30"):
+        shutil.copytree(written / "2026-06-30", tmp_path / day)
+        (tmp_path / day / "gone.html").write_text("x")
+    index = write_reports(database, tmp_path)[0].read_text("utf-8")
+    assert not (tmp_path / "2026-06-30" / "gone.html").exists()
+    assert (tmp_path / "2026-06-29" / "gone.html").exists()
+    assert index.index("2026年6月30日") < index.index("2026年6月29日")
+
+
+def test_ids_are_unique_and_charts_take_their_colours_from_the_page(database):
+    html = render(content_of(database, "north"))
+    ids = [value for name, value in Page(html).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    chart = html[html.index('<div class="wide">') :]
+    assert 'fill="var(--stage-4)"' in chart and "prefers-color-scheme: dark" in html
+
+
+def test_numbers_are_written_for_people():
+    assert words.number(12345) == "12,345" and words.number(None) == "–"
+    assert words.percent(0.01443) == "1.4%" and words.signed_percent(-0.2058) == "−20.6%"
+    assert (
+        words.signed(3) == "+3"
+        and words.signed(-1234) == "−1,234"
+        and words.signed(-0.01, 1) == "±0.0"
+    )
+    assert words.money(219024.19, "zh") == "21.9 万" and words.money(219024.19, "en") == "219.0 K"
+    assert words.day("2026-06-30", "zh", with_year=True) == "2026年6月30日"
+    assert words.day("2026-06-30", "en") == "30 June"
+
+
+def test_ids_phones_and_addresses_are_masked_and_days_are_not():
+    shown = words.masked("a 13912345678, x.y@example.com, MY-G15, dt=2026-06-30, 1,234 rows")
+    assert shown == "a …, …, MY-G15, dt=2026-06-30, 1,234 rows"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "says"),
+    [
+        (
+            "orders/x.csv: none of its columns `a` belongs to orders: is the header line missing?",
+            "缺表头",
+        ),
+        ("x.csv: the file is empty (0 bytes): land it again, or remove it", "文件是空的"),
+        (
+            "x.parquet: cannot be read as Parquet (odd): it is damaged or cut off, land it again",
+            "没传完",
+        ),
+        ("the header is not valid UTF-8 and looks like GBK: save the file as UTF-8", "UTF-8"),
+        ("`paid_at` cannot be read in 9 of 10 rows (90.0%); allowed: at most 5%", "无法识别"),
+        ("something new", "见检查原文"),
+    ],
+)
+def test_a_sentence_of_the_gate_is_plain_chinese(sentence, says):
+    assert says in words.held_in_words(sentence, "zh")
+    assert words.held_in_words(sentence, "en") == sentence
+
+
+def test_an_unknown_language_is_refused(database):
+    with pytest.raises(ValueError, match="zh and en"):
+        content_of(database, "north", "fr")
+
+
+def test_both_languages_have_every_word():
+    chinese, english = words.texts("zh"), words.texts("en")
+    assert all(text for key, text in (*chinese.items(), *english.items()) if key != "space")
+    assert {key for key, text in english.items() if re.search(r"[一-鿿]", text)} == {"about"}
+
+
+def test_the_command_writes_the_reports_of_a_built_warehouse(database, tmp_path):
+    shutil.copy2(database, tmp_path / "warehouse.duckdb")
+    options = [
+        "report",
+        "--landing",
+        str(tmp_path),
+        "--workspace",
+        str(tmp_path),
+        "--language",
+        "en",
+    ]
+    said = CliRunner().invoke(main, options)
+    assert said.exit_code == 0, said.output
+    assert f"report     {tmp_path / 'reports' / '2026-06-30' / 'north.html'}" in said.output
+    (tmp_path / "warehouse.duckdb").unlink()
+    missing = CliRunner().invoke(main, options)
+    assert missing.exit_code == 2 and "make run" in missing.output
+
+
+def test_the_report_of_a_real_build_equals_direct_queries(warehouse, tmp_path):
+    """The small demo world, built by dbt: every column the report reads exists and means what it says."""
+    database = warehouse / "warehouse.duckdb"
+    pages = write_reports(database, tmp_path)
+    with duckdb.connect(str(database), read_only=True) as connection:
+        names = brands(connection)
+        assert len(pages) == len(names) + 1 > 1
+        for brand in names:
+            content = read(connection, brand)
+
+            def ask(sql: str, brand: str = brand) -> tuple:
+                return connection.execute(sql, [brand]).fetchone()
+
+            day = "as_of_date = (select as_of_date from reference.as_of) and brand_id = ?"
+            assert tuple(letter["value"] for letter in content["fast"]) == ask(
+                "select fertility, advancing_rate, superiority, thriving_rate_30d from marts.fast_daily"
+                f" where {day}"
+            )
+            assert all(letter["light"] in words.LIGHTS for letter in content["fast"])
+            assert (
+                sum(stage["customers"] for stage in content["funnel"])
+                == content["fast"][0]["value"]
+            )
+            assert (
+                sum(k["customers"] for k in content["rfm"]["classes"])
+                == content["rfm"]["customers"]
+            )
+            people = ask(
+                "select count(distinct customer_id) from marts.churn_warnings where brand_id = ?"
+            )
+            assert content["care"]["warning"] + content["care"]["churned"] == people[0]
+        quarantined = connection.execute("select count(*) from audit.quarantine").fetchone()[0]
+    assert sum(kind["rows"] for kind in content["quality"]["quarantine"]) == quarantined
+    assert content["quality"]["rows"]["quarantined"] == quarantined
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)")
+@pytest.mark.parametrize("language", words.LANGUAGES)
+def test_in_a_browser_the_page_is_silent_draws_its_charts_and_nothing_is_cut(
+    held_database, tmp_path, language
+):
+    """At 375 px: no console message, no request beyond the page itself, charts have a size, no sideways scrolling.
+
+    A probe is added to a copy of the page, because the page itself has no script.
+    """
+    page = render(content_of(held_database, "north", language))
+    probe = """<script>addEventListener('load', () => {
+      const shown = [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect()).filter(b => b.width);
+      const inside = [...document.querySelectorAll('svg text')].filter(t => t.getClientRects().length).every(t => {
+        const a = t.getBoundingClientRect(), b = t.closest('svg').getBoundingClientRect();
+        return a.left >= b.left - 1 && a.right <= b.right + 1; });
+      document.title = JSON.stringify({charts: shown.filter(b => b.height > 20).length, inside,
+        wide: document.documentElement.scrollWidth - innerWidth, width: innerWidth,
+        requests: performance.getEntriesByType('resource').length}); });</script>"""
+    (tmp_path / "probed.html").write_text(page.replace("</body>", probe + "</body>"))
+    # Headless windows are at least 500 px wide, so the page stands in a frame of a phone's width.
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        '<iframe id="f" src="probed.html" style="width:375px;height:8000px;border:0"></iframe>'
+        "<script>addEventListener('load', () => document.body.dataset.found ="
+        " document.getElementById('f').contentDocument.title)</script>"
+    )
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+            *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+            *("--allow-file-access-from-files", "--enable-logging=stderr", "--log-level=0"),
+            *("--dump-dom", f"--user-data-dir={tmp_path / 'profile'}", frame.as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    found = re.search(r'data-found="([^"]*)"', done.stdout).group(1).replace("&quot;", '"')
+    assert json.loads(found) == {
+        "charts": 6,
+        "inside": True,
+        "wide": 0,
+        "width": 375,
+        "requests": 0,
+    }
+    assert "CONSOLE" not in done.stderr
