@@ -177,7 +177,7 @@ def report_lines(settings: Settings, outcome: Outcome) -> list[str]:
         " on two or more days",
         f"orders     {money[0]:,} for {money[1]:,.2f}, of them anonymous {money[2]:,} for {money[3]:,.2f}",
         f"refunds    {refunds[0]:,} for {refunds[1]:,.2f}",
-        "marts      " + ", ".join(f"{name} ({rows:,} rows)" for name, rows in marts),
+        f"marts      {len(marts)} tables with {sum(rows for _, rows in marts):,} rows, schema marts",
     ]
     if any(row[6] for row in fates):
         lines.append("quarantine select * from audit.quarantine  -- file, row, reasons, raw row")

@@ -174,7 +174,8 @@ class _Validator:
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
 
-        logging.getLogger("great_expectations").setLevel(logging.WARNING)
+        # This one sets its own level, to announce a folder that nobody will look into.
+        logging.getLogger(ProgressBarsConfig.__module__).setLevel(logging.WARNING)
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         asset = context.data_sources.add_pandas("gate").add_dataframe_asset("profile")
