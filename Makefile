@@ -4,6 +4,9 @@ WORKSPACE ?=
 AS_OF ?=
 FULL_REFRESH ?=
 RETRY_HELD ?=
+ACCEPT_HELD ?=
+SERVING ?=
+VERSION ?=
 PYTHON := .venv/bin/python
 
 # No tool of ours calls home.
@@ -11,16 +14,20 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help run test lint soak clean lock setup
+.PHONY: help run rollback test lint soak clean lock setup
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-run: setup  ## land, judge and build (the demo world, or LANDING=folder)
+run: setup  ## land, judge, build and publish (the demo world, or LANDING=folder)
 	@$(PYTHON) -m orchestration run $(if $(LANDING),--landing "$(LANDING)") \
 		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(AS_OF),--as-of $(AS_OF)) \
-		$(if $(FULL_REFRESH),--full-refresh) $(if $(RETRY_HELD),--retry-held)
+		$(if $(FULL_REFRESH),--full-refresh) $(if $(RETRY_HELD),--retry-held) \
+		$(if $(ACCEPT_HELD),--accept-held) $(if $(SERVING),--serving "$(SERVING)")
+
+rollback:  ## let readers see the version before (SERVING=folder, VERSION=name)
+	@$(PYTHON) -m orchestration rollback "$(or $(SERVING),var/demo/serving)" $(VERSION)
 
 test: lint  ## prove it: lint, docs, then every test
 	@scripts/step "dbt docs" .venv/bin/dbt --quiet docs generate --static --profiles-dir profiles

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
@@ -12,10 +12,9 @@ import click
 
 from orchestration.gate import GateError
 from orchestration.intake import LandingError
-from orchestration.job import Settings, report_lines, run
-from orchestration.warehouse import PROJECT, BuildError
-
-DEMO = PROJECT / "var" / "demo"
+from orchestration.job import locate, make_demo, report_lines, run
+from orchestration.serving import ServingError, rollback
+from orchestration.warehouse import BuildError
 
 
 @click.group()
@@ -23,25 +22,40 @@ def main() -> None:
     """Quanyu (全域): from landing files to consumer-operations marts."""
 
 
+def locations(command: Callable) -> Callable:
+    """The options that say where things lie; every command has the same."""
+    for option in (
+        click.option(
+            "--serving",
+            type=click.Path(path_type=Path),
+            envvar="QUANYU_SERVING",
+            help="Folder of the published versions. Default: serving in the workspace.",
+        ),
+        click.option(
+            "--database",
+            type=click.Path(path_type=Path),
+            envvar="QUANYU_DATABASE",
+            help="Warehouse file. Default: warehouse.duckdb in the workspace.",
+        ),
+        click.option(
+            "--workspace",
+            type=click.Path(path_type=Path),
+            envvar="QUANYU_WORKSPACE",
+            help="Folder for lake, warehouse, gate results and logs. Default: var/<name of the landing folder>.",
+        ),
+        click.option(
+            "--landing",
+            type=click.Path(path_type=Path),
+            envvar="QUANYU_LANDING",
+            help="Landing folder (DESIGN: landing contract). Default: the demo world, made when it is missing.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @main.command("run")
-@click.option(
-    "--landing",
-    type=click.Path(path_type=Path),
-    envvar="QUANYU_LANDING",
-    help="Landing folder (DESIGN: landing contract). Default: the demo world, made when it is missing.",
-)
-@click.option(
-    "--workspace",
-    type=click.Path(path_type=Path),
-    envvar="QUANYU_WORKSPACE",
-    help="Folder for lake, warehouse, gate results and logs. Default: var/<name of the landing folder>.",
-)
-@click.option(
-    "--database",
-    type=click.Path(path_type=Path),
-    envvar="QUANYU_DATABASE",
-    help="Warehouse file. Default: warehouse.duckdb in the workspace.",
-)
+@locations
 @click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -50,49 +64,56 @@ def main() -> None:
 )
 @click.option("--memory", default="4GB", show_default=True, envvar="QUANYU_MEMORY")
 @click.option("--retry-held", is_flag=True, help="Judge held batches again.")
+@click.option("--accept-held", is_flag=True, help="Publish although batches are held.")
 @click.option("--full-refresh", is_flag=True, help="Rebuild every table from the lake.")
 def run_command(
     landing: Path | None,
     workspace: Path | None,
     database: Path | None,
+    serving: Path | None,
     as_of: datetime | None,
     memory: str,
     retry_held: bool,
+    accept_held: bool,
     full_refresh: bool,
 ) -> None:
-    """Land, judge and build: everything new in the landing folder, once."""
+    """Land, judge, build and publish: everything new in the landing folder, once."""
     started = time.monotonic()
     if landing is None:
-        landing = demo_landing()
-        workspace = workspace or DEMO
-    workspace = Path(os.path.abspath(workspace or PROJECT / "var" / landing.resolve().name))
-    settings = Settings(
-        landing=landing,
-        workspace=workspace,
-        database=Path(os.path.abspath(database or workspace / "warehouse.duckdb")),
+        make_demo(click.echo)
+    settings = locate(
+        landing,
+        workspace,
+        database,
+        serving,
         as_of_date=date.isoformat(as_of) if as_of else None,
         memory_limit=memory,
         retry_held=retry_held,
         full_refresh=full_refresh,
+        accept_held=accept_held,
     )
     try:
         outcome = run(settings, click.echo)
     except LandingError as error:
         click.echo(f"landing: {error}", err=True)
         sys.exit(2)
-    except (GateError, BuildError) as error:
+    except (GateError, BuildError, ServingError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     click.echo("\n".join(report_lines(settings, outcome)))
     click.echo(f"done in {time.monotonic() - started:.0f} s")
 
 
-def demo_landing() -> Path:
-    """Landing folder of the demo world, made on the first run."""
-    from demo.world import build
-
-    build(DEMO / "world", progress=lambda line: click.echo(f"demo       {line}"))
-    return DEMO / "world" / "landing"
+@main.command("rollback")
+@click.argument("serving", type=click.Path(path_type=Path, exists=True))
+@click.argument("version", required=False)
+def rollback_command(serving: Path, version: str | None) -> None:
+    """Let readers of the folder SERVING see VERSION, or the version before the current one."""
+    try:
+        click.echo(f"published  {rollback(serving, version)}")
+    except ServingError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":
