@@ -7,14 +7,16 @@ RETRY_HELD ?=
 ACCEPT_HELD ?=
 SERVING ?=
 VERSION ?=
+PORT ?= 3000
 PYTHON := .venv/bin/python
 
 # No tool of ours calls home.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
+export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help run rollback test lint soak clean lock setup
+.PHONY: help run ui rollback test lint soak clean lock setup
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -25,6 +27,10 @@ run: setup  ## land, judge, build and publish (the demo world, or LANDING=folder
 		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(AS_OF),--as-of $(AS_OF)) \
 		$(if $(FULL_REFRESH),--full-refresh) $(if $(RETRY_HELD),--retry-held) \
 		$(if $(ACCEPT_HELD),--accept-held) $(if $(SERVING),--serving "$(SERVING)")
+
+ui: setup  ## Dagster's web UI on localhost (PORT=3000)
+	@$(PYTHON) -m orchestration ui --port $(PORT) $(if $(LANDING),--landing "$(LANDING)") \
+		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(SERVING),--serving "$(SERVING)")
 
 rollback:  ## let readers see the version before (SERVING=folder, VERSION=name)
 	@$(PYTHON) -m orchestration rollback "$(or $(SERVING),var/demo/serving)" $(VERSION)

@@ -104,6 +104,19 @@ def run_command(
     click.echo(f"done in {time.monotonic() - started:.0f} s")
 
 
+@main.command("ui")
+@locations
+@click.option("--port", default=3000, show_default=True)
+@click.option("--memory", default="4GB", show_default=True, envvar="QUANYU_MEMORY")
+def ui_command(port: int, memory: str, **paths: Path | None) -> None:
+    """Dagster's web UI on localhost: asset graph, schedule, sensor. Ctrl-C ends it."""
+    from orchestration.ui import start
+
+    if paths["landing"] is None:
+        make_demo(click.echo)
+    start(locate(**paths, memory_limit=memory), port)
+
+
 @main.command("rollback")
 @click.argument("serving", type=click.Path(path_type=Path, exists=True))
 @click.argument("version", required=False)
