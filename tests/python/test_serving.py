@@ -29,6 +29,7 @@ from orchestration.serving import (
     publishable,
     rollback,
 )
+from orchestration.warehouse import BuildError, Dbt
 
 
 def small_warehouse(path: Path, day: str, *, source: str = "newest batch", mark: int = 0) -> Path:
@@ -335,6 +336,18 @@ def test_a_held_batch_leaves_serving_in_place_until_it_is_landed_again(world, wa
         assert land(landing, workspace).blocking == []
     finally:
         shutil.rmtree(broken)
+
+
+def test_a_failing_build_leaves_serving_in_place(world, warehouse, monkeypatch):
+    before = current(warehouse / "serving")
+
+    def fail(*_, **__):
+        raise BuildError("the build failed")
+
+    monkeypatch.setattr(Dbt, "build", fail)
+    with pytest.raises(BuildError):
+        land(world / "landing", warehouse)
+    assert current(warehouse / "serving") == before
 
 
 def test_a_file_of_a_version_cannot_be_opened_for_writing(tmp_path):
