@@ -5,28 +5,41 @@ AS_OF ?=
 FULL_REFRESH ?=
 RETRY_HELD ?=
 REPORT_LANGUAGE ?=
+ACCEPT_HELD ?=
+SERVING ?=
+VERSION ?=
+PORT ?= 3000
 PYTHON := .venv/bin/python
 
 # No tool of ours calls home.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
+export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help run report test lint soak clean lock setup
+.PHONY: help run report ui rollback test lint soak clean lock setup
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-run: setup  ## land, judge and build (the demo world, or LANDING=folder)
+run: setup  ## land, judge, build and publish (the demo world, or LANDING=folder)
 	@$(PYTHON) -m orchestration run $(if $(LANDING),--landing "$(LANDING)") \
 		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(AS_OF),--as-of $(AS_OF)) \
 		$(if $(FULL_REFRESH),--full-refresh) $(if $(RETRY_HELD),--retry-held) \
-		$(if $(REPORT_LANGUAGE),--language $(REPORT_LANGUAGE))
+		$(if $(REPORT_LANGUAGE),--language $(REPORT_LANGUAGE)) \
+		$(if $(ACCEPT_HELD),--accept-held) $(if $(SERVING),--serving "$(SERVING)")
 
 report: setup  ## write the newest day's health report again, without building data (REPORT_LANGUAGE=en)
 	@$(PYTHON) -m orchestration report $(if $(LANDING),--landing "$(LANDING)") \
 		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(REPORT_LANGUAGE),--language $(REPORT_LANGUAGE))
+
+ui: setup  ## Dagster's web UI on localhost (PORT=3000)
+	@$(PYTHON) -m orchestration ui --port $(PORT) $(if $(LANDING),--landing "$(LANDING)") \
+		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(SERVING),--serving "$(SERVING)")
+
+rollback:  ## let readers see the version before (SERVING=folder, VERSION=name)
+	@$(PYTHON) -m orchestration rollback "$(or $(SERVING),var/demo/serving)" $(VERSION)
 
 test: lint  ## prove it: lint, docs, then every test
 	@scripts/step "dbt docs" .venv/bin/dbt --quiet docs generate --static --profiles-dir profiles

@@ -1,10 +1,10 @@
-"""`python -m orchestration run` and `report`: the daily job from the command line."""
+"""`python -m orchestration run`: the daily job from the command line."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
@@ -13,11 +13,10 @@ import duckdb
 
 from orchestration.gate import GateError
 from orchestration.intake import LandingError
-from orchestration.job import Settings, report_lines, run, write_report
+from orchestration.job import locate, make_demo, report_lines, run, write_report
 from orchestration.report.words import LANGUAGES
-from orchestration.warehouse import PROJECT, BuildError
-
-DEMO = PROJECT / "var" / "demo"
+from orchestration.serving import ServingError, rollback
+from orchestration.warehouse import BuildError
 
 
 @click.group()
@@ -25,24 +24,38 @@ def main() -> None:
     """Quanyu (全域): from landing files to consumer-operations marts."""
 
 
-landing_option = click.option(
-    "--landing",
-    type=click.Path(path_type=Path),
-    envvar="QUANYU_LANDING",
-    help="Landing folder (DESIGN: landing contract). Default: the demo world, made when it is missing.",
-)
-workspace_option = click.option(
-    "--workspace",
-    type=click.Path(path_type=Path),
-    envvar="QUANYU_WORKSPACE",
-    help="Folder for lake, warehouse, gate results and logs. Default: var/<name of the landing folder>.",
-)
-database_option = click.option(
-    "--database",
-    type=click.Path(path_type=Path),
-    envvar="QUANYU_DATABASE",
-    help="Warehouse file. Default: warehouse.duckdb in the workspace.",
-)
+def locations(command: Callable) -> Callable:
+    """The options that say where things lie; every command has the same."""
+    for option in (
+        click.option(
+            "--serving",
+            type=click.Path(path_type=Path),
+            envvar="QUANYU_SERVING",
+            help="Folder of the published versions. Default: serving in the workspace.",
+        ),
+        click.option(
+            "--database",
+            type=click.Path(path_type=Path),
+            envvar="QUANYU_DATABASE",
+            help="Warehouse file. Default: warehouse.duckdb in the workspace.",
+        ),
+        click.option(
+            "--workspace",
+            type=click.Path(path_type=Path),
+            envvar="QUANYU_WORKSPACE",
+            help="Folder for lake, warehouse, gate results and logs. Default: var/<name of the landing folder>.",
+        ),
+        click.option(
+            "--landing",
+            type=click.Path(path_type=Path),
+            envvar="QUANYU_LANDING",
+            help="Landing folder (DESIGN: landing contract). Default: the demo world, made when it is missing.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 language_option = click.option(
     "--language",
     type=click.Choice(LANGUAGES),
@@ -54,9 +67,7 @@ language_option = click.option(
 
 
 @main.command("run")
-@landing_option
-@workspace_option
-@database_option
+@locations
 @click.option(
     "--as-of",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -65,32 +76,35 @@ language_option = click.option(
 )
 @click.option("--memory", default="4GB", show_default=True, envvar="QUANYU_MEMORY")
 @click.option("--retry-held", is_flag=True, help="Judge held batches again.")
+@click.option("--accept-held", is_flag=True, help="Publish although batches are held.")
 @click.option("--full-refresh", is_flag=True, help="Rebuild every table from the lake.")
 @language_option
 def run_command(
     landing: Path | None,
     workspace: Path | None,
     database: Path | None,
+    serving: Path | None,
     as_of: datetime | None,
     memory: str,
     retry_held: bool,
+    accept_held: bool,
     full_refresh: bool,
     language: str,
 ) -> None:
-    """Land, judge and build: everything new in the landing folder, once."""
+    """Land, judge, build and publish: everything new in the landing folder, once."""
     started = time.monotonic()
     if landing is None:
-        landing = demo_landing()
-        workspace = workspace or DEMO
-    workspace, database = places(landing, workspace, database)
-    settings = Settings(
-        landing=landing,
-        workspace=workspace,
-        database=database,
+        make_demo(click.echo)
+    settings = locate(
+        landing,
+        workspace,
+        database,
+        serving,
         as_of_date=date.isoformat(as_of) if as_of else None,
         memory_limit=memory,
         retry_held=retry_held,
         full_refresh=full_refresh,
+        accept_held=accept_held,
         report_language=language,
     )
     try:
@@ -98,7 +112,7 @@ def run_command(
     except LandingError as error:
         click.echo(f"landing: {error}", err=True)
         sys.exit(2)
-    except (GateError, BuildError) as error:
+    except (GateError, BuildError, ServingError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     click.echo("\n".join(report_lines(settings, outcome) + write_report(settings)))
@@ -106,21 +120,16 @@ def run_command(
 
 
 @main.command("report")
-@landing_option
-@workspace_option
-@database_option
+@locations
 @language_option
-def report_command(
-    landing: Path | None, workspace: Path | None, database: Path | None, language: str
-) -> None:
+def report_command(language: str, **paths: Path | None) -> None:
     """Write the health report of the warehouse's day again, without building data."""
-    if landing is None:
-        landing, workspace = DEMO / "world" / "landing", workspace or DEMO
-    workspace, database = places(landing, workspace, database)
-    if not database.is_file():
-        click.echo(f"there is no warehouse at {database}: build it first (make run)", err=True)
+    settings = locate(**paths, report_language=language)
+    if not settings.database.is_file():
+        click.echo(
+            f"there is no warehouse at {settings.database}: build it first (make run)", err=True
+        )
         sys.exit(2)
-    settings = Settings(landing, workspace, database, report_language=language)
     try:
         click.echo("\n".join(write_report(settings)))
     except (duckdb.Error, ValueError) as error:
@@ -128,18 +137,29 @@ def report_command(
         sys.exit(1)
 
 
-def places(landing: Path, workspace: Path | None, database: Path | None) -> tuple[Path, Path]:
-    """Workspace and warehouse file, absolute: as given, else named after the landing folder."""
-    workspace = Path(os.path.abspath(workspace or PROJECT / "var" / landing.resolve().name))
-    return workspace, Path(os.path.abspath(database or workspace / "warehouse.duckdb"))
+@main.command("ui")
+@locations
+@click.option("--port", default=3000, show_default=True)
+@click.option("--memory", default="4GB", show_default=True, envvar="QUANYU_MEMORY")
+def ui_command(port: int, memory: str, **paths: Path | None) -> None:
+    """Dagster's web UI on localhost: asset graph, schedule, sensor. Ctrl-C ends it."""
+    from orchestration.ui import start
+
+    if paths["landing"] is None:
+        make_demo(click.echo)
+    start(locate(**paths, memory_limit=memory), port)
 
 
-def demo_landing() -> Path:
-    """Landing folder of the demo world, made on the first run."""
-    from demo.world import build
-
-    build(DEMO / "world", progress=lambda line: click.echo(f"demo       {line}"))
-    return DEMO / "world" / "landing"
+@main.command("rollback")
+@click.argument("serving", type=click.Path(path_type=Path, exists=True))
+@click.argument("version", required=False)
+def rollback_command(serving: Path, version: str | None) -> None:
+    """Let readers of the folder SERVING see VERSION, or the version before the current one."""
+    try:
+        click.echo(f"published  {rollback(serving, version)}")
+    except ServingError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

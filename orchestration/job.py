@@ -1,7 +1,8 @@
-"""The daily job: landing files -> intake -> gate -> dbt build, and what there is to say about it."""
+"""The daily job: landing files -> intake -> gate -> dbt build -> serving, and what there is to say about it."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,19 @@ from orchestration.contract import load_contract
 from orchestration.gate.judge import judge
 from orchestration.gate.profile import profile
 from orchestration.intake import Admission, LandingError, Prepared, Verdict, admit, prepare
-from orchestration.intake.registry import RegistryRow
+from orchestration.intake.registry import RegistryRow, read_registry
+from orchestration.serving import (
+    DATABASE,
+    Publication,
+    blocking_holds,
+    current,
+    current_manifest,
+    hold_name,
+    publish,
+)
 from orchestration.warehouse import PROJECT, Build, Dbt
+
+DEMO = PROJECT / "var" / "demo"
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,13 @@ class Settings:
     retry_held: bool = False
     full_refresh: bool = False
     report_language: str = "zh"
+    serving: Path | None = None
+    accept_held: bool = False
+
+    @property
+    def published(self) -> Path:
+        """Folder of the published versions."""
+        return self.serving or self.workspace / "serving"
 
     @property
     def dbt(self) -> Dbt:
@@ -42,40 +61,57 @@ class Settings:
         )
 
 
+def locate(
+    landing: Path | None,
+    workspace: Path | None = None,
+    database: Path | None = None,
+    serving: Path | None = None,
+    **options,
+) -> Settings:
+    """Settings in which every path is absolute and filled in; without a landing folder those of the demo world."""
+    workspace = workspace or (PROJECT / "var" / landing.resolve().name if landing else DEMO)
+    workspace = Path(os.path.abspath(workspace))
+    return Settings(
+        landing=landing or DEMO / "world" / "landing",
+        workspace=workspace,
+        database=Path(os.path.abspath(database or workspace / "warehouse.duckdb")),
+        serving=Path(os.path.abspath(serving or workspace / "serving")),
+        **options,
+    )
+
+
+def make_demo(say: Callable[[str], None]) -> None:
+    """Make the demo world on the first run."""
+    from demo.world import build
+
+    build(DEMO / "world", progress=lambda line: say(f"demo       {line}"))
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did. `held` are all batches held at its end, not only those of this run."""
+    """What a run did. `held` are all batches held at its end, not only those of this run; `blocking` are those
+    for whose sake nothing was published.
+    """
 
     admission: Admission
     held: list[RegistryRow]
     build: Build
+    blocking: list[RegistryRow]
+    publication: Publication | None
 
 
 def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
-    """Land what is new, judge it, build the warehouse. A batch that is held keeps the others going.
+    """Land what is new, judge it, build the warehouse, publish it. A batch that is held keeps the others going, but
+    readers keep what they have until it is decided upon.
 
-    Raises LandingError (the landing folder cannot be used), GateError (the gate cannot judge) and BuildError.
+    Raises LandingError (the landing folder cannot be used), GateError (the gate cannot judge), BuildError and
+    ServingError.
     """
-    claim_workspace(settings)
-    say(f"landing    {settings.landing}")
-    contract = load_contract()
-    with prepare(
-        settings.landing,
-        settings.workspace,
-        contract,
-        say=lambda line: say(f"  {line}"),
-        memory_limit=settings.memory_limit,
-        retry_held=settings.retry_held,
-    ) as prepared:
-        if prepared.batches:
-            say(f"gate       {len(prepared.batches):,} new batches")
-        else:
-            say("  nothing new")
-        admission = admit(prepared, judged(prepared, settings), settings.workspace)
-    held = [row for row in prepared.registry.values() if row.is_held]
+    admission = land(settings, say)
+    held = held_batches(settings)
     for row in held:
         say(f"  HELD {row.entity} {row.batch}")
-        for reason in (row.held_reasons or row.reasons or "").splitlines():
+        for reason in hold_reasons(row):
             say(f"    {reason}")
     say(f"dbt build  {settings.database}")
     started = time.monotonic()
@@ -84,7 +120,60 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
         f"  {build.models} models, {build.seeds} seeds, {build.tests} tests passed"
         f" in {time.monotonic() - started:.0f} s"
     )
-    return Outcome(admission, held, build)
+    blocking = blocking_batches(settings)
+    publication = None if blocking else publish_build(settings)
+    return Outcome(admission, held, build, blocking, publication)
+
+
+def land(settings: Settings, say: Callable[[str], None]) -> Admission:
+    """Convert what is new in the landing folder, let the gate judge it, take what it admits into the lake.
+
+    Raises LandingError and GateError.
+    """
+    claim_workspace(settings)
+    say(f"landing    {settings.landing}")
+    with prepare(
+        settings.landing,
+        settings.workspace,
+        load_contract(),
+        say=lambda line: say(f"  {line}"),
+        memory_limit=settings.memory_limit,
+        retry_held=settings.retry_held,
+    ) as prepared:
+        if prepared.batches:
+            say(f"gate       {len(prepared.batches):,} new batches")
+        else:
+            say("  nothing new")
+        return admit(prepared, judged(prepared, settings), settings.workspace)
+
+
+def held_batches(settings: Settings) -> list[RegistryRow]:
+    """Every batch whose last delivery is held."""
+    return [row for row in read_registry(settings.workspace).values() if row.is_held]
+
+
+def hold_reasons(row: RegistryRow) -> list[str]:
+    """Why a batch is held, as sentences."""
+    return (row.held_reasons or row.reasons or "").splitlines()
+
+
+def blocking_batches(settings: Settings) -> list[RegistryRow]:
+    """Held batches for whose sake readers keep what they have (serving.blocking_holds)."""
+    if settings.accept_held:
+        return []
+    return blocking_holds(
+        held_batches(settings), settings.landing, current_manifest(settings.published)
+    )
+
+
+def publish_build(settings: Settings) -> Publication:
+    """Publish what was built; the manifest names the batches that it lacks. Raises ServingError."""
+    return publish(
+        settings.database,
+        settings.published,
+        held=[hold_name(row) for row in held_batches(settings)],
+        memory_limit=settings.memory_limit,
+    )
 
 
 def judged(prepared: Prepared, settings: Settings) -> Mapping[tuple[str, str], Verdict]:
@@ -183,9 +272,29 @@ def report_lines(settings: Settings, outcome: Outcome) -> list[str]:
         lines.append("quarantine select * from audit.quarantine  -- file, row, reasons, raw row")
     if outcome.held:
         lines.append(f"held       {len(outcome.held)} batches, named above and in audit.batches")
+    lines += publication_lines(settings, outcome)
     lines.append(f"gate pages {settings.workspace / 'gate' / 'docs' / 'index.html'}")
     lines.append(f"warehouse  {settings.database}")
     return lines
+
+
+def publication_lines(settings: Settings, outcome: Outcome) -> list[str]:
+    """What readers see after the run, and why."""
+    publication = outcome.publication
+    if publication is None:
+        kept = current(settings.published)
+        names = ", ".join(f"{row.entity} {row.batch}" for row in outcome.blocking)
+        return [
+            f"published  nothing: readers keep {kept.name}, because these batches are held: {names}",
+            "           land them again, take them away, or publish without them: make run ACCEPT_HELD=1",
+        ]
+    if not publication.is_current:
+        return [
+            f"published  {publication.version}",
+            "           kept beside: readers keep the newer day of serving/current",
+        ]
+    unchanged = "" if publication.is_new else "  (nothing has changed)"
+    return [f"published  {settings.published / 'current' / DATABASE}{unchanged}"]
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
+MANIFEST = PROJECT / "target" / "manifest.json"
 
 
 class BuildError(RuntimeError):
@@ -75,6 +76,15 @@ class Dbt:
             )
         return build
 
+    def parse(self) -> Path:
+        """Read the project into target/manifest.json; its path."""
+        self._invoke(["parse", "--quiet"])
+        return MANIFEST
+
+    def environment(self) -> AbstractContextManager[None]:
+        """What dbt reads from its environment, for the time of a `with` block."""
+        return _environment(self._variables())
+
     def _invoke(
         self, arguments: list[str], callback: Callable | None = None, *, check: bool = True
     ):
@@ -82,7 +92,7 @@ class Dbt:
         from dbt.cli.main import dbtRunner
 
         self.database.parent.mkdir(parents=True, exist_ok=True)
-        with _environment(self._variables()), _warehouse_closed_after():
+        with self.environment(), _warehouse_closed_after():
             result = dbtRunner(callbacks=[callback] if callback else []).invoke(
                 [
                     *arguments,

@@ -1,6 +1,8 @@
 -- Fails when an identifier shares its customer with others and no landed record, hash match or decision ties it to
 -- them: then something other than evidence has joined people.
 -- Does not cover devices and cookies, which join nobody (int_identity__resolution has their links' times).
+{{ config(meta={'dagster': {'ref': {'name': 'int_identity__resolution'}}}) }}
+
 with people as (
     select
         resolution.identifier_key,

@@ -2,6 +2,8 @@
 -- Why: a collision would make one customer of two strangers without any record behind it. At 100 million identifiers
 --      the chance of any is about 1 in 1,800.
 -- Does not claim anything about record keys (_key), which have the same width.
+{{ config(meta={'dagster': {'ref': {'name': 'base_landing__touchpoints'}}}) }}
+
 with named as (
     {%- for source in quanyu.identifier_sources() %}
     {{ 'union' if not loop.first }}

@@ -1,6 +1,6 @@
 -- Fails for an order whose lines do not sum to what was paid. Warns only: a platform may keep freight or a discount out
 -- of its lines.
-{{ config(severity='warn') }}
+{{ config(severity='warn', meta={'dagster': {'ref': {'name': 'fct_order_lines'}}}) }}
 
 select
     orders.source_system,

@@ -1,5 +1,7 @@
 -- Fails when two linked identifiers are two customers and identity_refusals does not say why.
 -- Why: a guard that keeps people apart silently cannot be told from a fault.
+{{ config(meta={'dagster': {'ref': {'name': 'identity_refusals'}}}) }}
+
 select links.link_key
 from {{ ref('int_identity__links') }} as links
 inner join {{ ref('int_identity__resolution') }} as left_rows

@@ -2,6 +2,8 @@
 -- brought less what came back without an order.
 -- Why: a join that doubles or drops rows between the facts and the marts shows in no key test.
 -- Not claimed: anything about a single customer. Visitors whom customers leaves out are added back.
+{{ config(meta={'dagster': {'ref': {'name': 'customer_day'}}}) }}
+
 with facts as (
     select
         (

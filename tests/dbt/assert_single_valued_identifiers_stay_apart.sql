@@ -1,5 +1,7 @@
 -- Fails when a customer has two values of a kind of which a person has one (seed identifier_types), unless somebody
 -- has linked identifiers of that customer by decision (seed identity_overrides).
+{{ config(meta={'dagster': {'ref': {'name': 'int_identity__resolution'}}}) }}
+
 select
     resolution.customer_key,
     resolution.identifier_type,

@@ -2,6 +2,8 @@
 --             stock(to) <> stayed + moved in + new.
 -- Why: the identity of every flow matrix (METRICS 3.5); a report that shows both must never contradict itself.
 -- Not claimed: that the cells are right one by one (assert_flows_recount, tests/oracle).
+{{ config(meta={'dagster': {'ref': {'name': 'stage_flows'}}}) }}
+
 with outgoing as (
     select
         model,

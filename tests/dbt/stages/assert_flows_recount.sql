@@ -2,6 +2,8 @@
 --             customer, or is there on one side only.
 -- Why: stage_flows is made of changes, and lost and new of what is left over; this counts each customer on both days.
 -- Not claimed: flows that end on other days.
+{{ config(meta={'dagster': {'ref': {'name': 'stage_flows'}}}) }}
+
 with horizons as (
     select
         models.model,

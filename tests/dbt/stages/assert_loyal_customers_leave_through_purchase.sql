@@ -3,6 +3,8 @@
 -- Why: whoever is in L holds a valid purchase within 910 days, which outlives the 365 days of L; only a refund can take
 --      it away (a merge or a split moves whole histories and leaves no such step behind).
 -- Not claimed: other models, whose windows may end together.
+{{ config(meta={'dagster': {'ref': {'name': 'fct_stage_transitions'}}}) }}
+
 with steps as (
     select
         model,

@@ -1,6 +1,8 @@
 -- Fails with: a period whose fertility is below the stock of one of its days, or above the customers with a spell.
 -- Why: the union over a period holds everyone of every day of it (METRICS 4.1).
 -- Not claimed: the union itself (tests/oracle).
+{{ config(meta={'dagster': {'ref': {'name': 'fast_periods'}}}) }}
+
 with stocks as (
     select
         periods.brand_id,

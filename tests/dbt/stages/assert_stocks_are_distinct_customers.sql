@@ -2,6 +2,8 @@
 --             day, or a stage that differs from them; the as-of date and days 1, 7, 30 and 365 before it.
 -- Why: stage_daily adds up what came and went; here the same days are counted from nothing.
 -- Not claimed: other days.
+{{ config(meta={'dagster': {'ref': {'name': 'stage_daily'}}}) }}
+
 with days as (
     select {{ quanyu.add_days('as_of_date', '-days_back') }} as day
     from {{ ref('as_of') }}

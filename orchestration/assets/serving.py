@@ -1,0 +1,53 @@
+"""The published database as an asset."""
+
+from dagster import AssetExecutionContext, AssetKey, Failure, MaterializeResult, asset
+
+from orchestration.assets import RETRY, WRITER
+from orchestration.assets.warehouse import NODES, key_of
+from orchestration.job import blocking_batches, publish_build
+from orchestration.partitions import DAILY, ONE_RUN
+from orchestration.resources import Warehouse
+from orchestration.serving import SCHEMAS, hold_name
+
+SERVING_KEY = AssetKey(["serving", "quanyu"])
+
+
+def published_keys() -> list[AssetKey]:
+    """Keys of the models and seeds in the published schemas."""
+    return [
+        key_of(node)
+        for node in NODES.values()
+        if node["resource_type"] in ("model", "seed") and node["config"]["schema"] in SCHEMAS
+    ]
+
+
+@asset(
+    key=SERVING_KEY,
+    deps=published_keys(),
+    group_name="serving",
+    description="Marts and reference tables for readers (发布库): a read-only DuckDB file and Parquet.",
+    kinds={"duckdb", "parquet"},
+    partitions_def=DAILY,
+    backfill_policy=ONE_RUN,
+    retry_policy=RETRY,
+    pool=WRITER,
+)
+def serving(context: AssetExecutionContext, warehouse: Warehouse) -> MaterializeResult:
+    """Publish what was built; a batch on hold keeps readers on the last version."""
+    settings = warehouse.settings(context.run.tags)
+    if blocking := blocking_batches(settings):
+        names = ", ".join(map(hold_name, blocking))
+        raise Failure(f"held, so readers keep what they have: {names}", allow_retries=False)
+    publication = publish_build(settings)
+    manifest = publication.manifest
+    return MaterializeResult(
+        metadata={
+            "version": manifest["version"],
+            "as of": manifest["as_of_date"],
+            "tables": len(manifest["tables"]),
+            "rows": sum(table["rows"] for table in manifest["tables"]),
+            "new": publication.is_new,
+            "current": publication.is_current,
+            "path": str(publication.version),
+        }
+    )

@@ -1,0 +1,98 @@
+"""The dbt project as assets: one run of `dbt build`, its tests as asset checks."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dagster import AssetExecutionContext, AssetKey, Failure
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtCliResource,
+    dbt_assets,
+)
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
+
+from orchestration.assets import RETRY, WRITER
+from orchestration.assets.landing import lake_key
+from orchestration.partitions import DAILY, ONE_RUN
+from orchestration.resources import Warehouse, dbt_project
+
+
+def group_of(node: Mapping[str, Any]) -> str:
+    """The layer: the first folder below models; seeds are reference data."""
+    return "reference" if node["resource_type"] == "seed" else node["fqn"][1]
+
+
+def key_of(node: Mapping[str, Any]) -> AssetKey:
+    """Schema and name, so that a model and a landing entity never share a key; a source is the lake."""
+    if node["resource_type"] == "source":
+        return lake_key(node["name"])
+    return AssetKey([node["config"]["schema"], node["name"]])
+
+
+def is_worth_retrying(messages: Iterable[str]) -> bool:
+    """Whether a failed build may pass untouched: it never got to its end, or the file was in use."""
+    messages = list(messages)
+    return not messages or any("Could not set lock" in message for message in messages)
+
+
+class Translator(DagsterDbtTranslator):
+    """Names, groups and descriptions of the assets come from the dbt project."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
+        return key_of(dbt_resource_props)
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return group_of(dbt_resource_props)
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        return dbt_resource_props.get("description", "").strip()
+
+
+PROJECT = dbt_project()
+NODES: Mapping[str, Mapping[str, Any]] = json.loads(PROJECT.manifest_path.read_text("utf-8"))[
+    "nodes"
+]
+
+
+@dbt_assets(
+    manifest=PROJECT.manifest_path,
+    project=PROJECT,
+    dagster_dbt_translator=Translator(settings=DagsterDbtTranslatorSettings()),
+    name="dbt_build",
+    partitions_def=DAILY,
+    backfill_policy=ONE_RUN,
+    retry_policy=RETRY,
+    pool=WRITER,
+)
+def dbt_build(
+    context: AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse
+) -> Iterator[Any]:
+    """Build what was selected as of the last day of the run's partitions."""
+    settings = warehouse.settings_for(context.run.tags, list(context.partition_keys))
+    context.log.info(f"as of {settings.as_of_date or 'the newest batch'}")
+    target = settings.workspace / "logs" / "dagster"
+    (target / "run_results.json").unlink(missing_ok=True)
+    settings.database.parent.mkdir(parents=True, exist_ok=True)
+    with settings.dbt.environment():
+        invocation = dbt.cli(["build"], context=context, target_path=target)
+        try:
+            yield from invocation.stream()
+        except DagsterDbtCliRuntimeError as error:
+            failures = failure_messages(target / "run_results.json")
+            if is_worth_retrying(failures):
+                raise
+            raise Failure("\n".join(failures), allow_retries=False) from error
+
+
+def failure_messages(run_results) -> list[str]:
+    """Why nodes failed, from dbt's run_results.json; empty when there is none."""
+    if not run_results.exists():
+        return []
+    results = json.loads(run_results.read_text(encoding="utf-8"))["results"]
+    return [
+        f"{result['unique_id']}: {result['message']}"
+        for result in results
+        if result["status"] in ("error", "fail")
+    ]

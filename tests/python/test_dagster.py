@@ -1,0 +1,448 @@
+"""The Dagster code location: it loads, it is what the snapshot says, and a run of it is the daily job."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+from support import PROJECT, ask, mart_rows
+
+from orchestration import ui
+from orchestration.contract import load_contract
+from orchestration.intake import BatchRecord
+from orchestration.intake.landing import FileRecord
+from orchestration.intake.registry import RegistryRow
+from orchestration.job import locate
+from orchestration.serving import current, current_manifest
+from orchestration.warehouse import Dbt
+
+SNAPSHOT = PROJECT / "tests" / "python" / "snapshots" / "dagster.json"
+NEWEST = "2026-06-30"
+
+
+@pytest.fixture(scope="module")
+def defs(tmp_path_factory):
+    """The definitions, on a manifest of the project as it is now."""
+    folder = tmp_path_factory.mktemp("parse")
+    Dbt(folder, folder / "warehouse.duckdb", folder / "lake").parse()
+    from orchestration.definitions import defs
+
+    return defs
+
+
+def execute(defs, landing: Path, workspace: Path, *, tags=None, **options):
+    """The daily job in this process, on a workspace."""
+    from orchestration.resources import warehouse_from
+
+    warehouse = warehouse_from({"QUANYU_LANDING": str(landing), "QUANYU_WORKSPACE": str(workspace)})
+    return defs.resolve_job_def("daily_health_report").execute_in_process(
+        resources={"warehouse": warehouse}, tags=tags or {}, raise_on_error=False, **options
+    )
+
+
+# --- the whole graph -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def first_run(defs, world, tmp_path_factory):
+    """A landing and a workspace of its own, and the first run on it."""
+    root = tmp_path_factory.mktemp("dagster")
+    shutil.copytree(world / "landing", root / "landing")
+    return root, execute(defs, root / "landing", root / "ws", partition_key="2026-07-15")
+
+
+def test_one_run_materialises_every_asset_and_evaluates_every_check(defs, first_run):
+    root, result = first_run
+    assert result.success
+    graph = defs.resolve_asset_graph()
+    materialised = {event.asset_key for event in result.get_asset_materialization_events()}
+    assert materialised == set(graph.get_all_asset_keys())
+    evaluated = {
+        (check.asset_key, check.check_name) for check in result.get_asset_check_evaluations()
+    }
+    assert evaluated == {(key.asset_key, key.name) for key in graph.asset_check_keys}
+    assert current_manifest(root / "ws" / "serving")["as_of_date"] == NEWEST
+
+
+def test_the_run_ends_in_the_marts_that_make_run_builds(first_run, warehouse):
+    root, _ = first_run
+    assert mart_rows(root / "ws") == mart_rows(warehouse)
+
+
+def test_a_range_of_past_days_is_one_run_as_of_its_last_day_kept_beside_the_newest(defs, first_run):
+    root, _ = first_run
+    result = execute(
+        defs,
+        root / "landing",
+        root / "ws",
+        tags={
+            "dagster/asset_partition_range_start": "2026-06-10",
+            "dagster/asset_partition_range_end": "2026-06-16",
+        },
+    )
+    assert result.success
+    assert ask(root / "ws", "select cast(as_of_date as varchar) from reference.as_of") == [
+        ("2026-06-16",)
+    ]
+    serving = root / "ws" / "serving"
+    assert [p.name[:10] for p in (serving / "versions").iterdir() if p != current(serving)] == [
+        "2026-06-16"
+    ]
+    assert current_manifest(serving)["as_of_date"] == NEWEST
+
+
+def test_a_held_batch_blocks_what_is_downstream_until_it_is_decided_upon(defs, first_run):
+    root, _ = first_run
+    landing, workspace = root / "landing", root / "ws"
+    before = current(workspace / "serving")
+    broken = landing / "orders" / "dt=2026-07-01" / "orders.parquet"
+    broken.parent.mkdir()
+    sample = sorted(landing.glob("orders/dt=*/*.parquet"))[-1]
+    # Every order without its id: readable, and worthless.
+    duckdb.execute(
+        f"copy (select * replace (cast(null as varchar) as order_id)"
+        f" from read_parquet('{landing}/orders/dt=*/*.parquet', union_by_name = true) limit 200)"
+        f" to '{broken}' (format parquet)"
+    )
+    assert sample.exists()
+    for _attempt in ("when it lands", "and when nothing is new"):
+        result = execute(defs, landing, workspace, partition_key="2026-07-15")
+        assert not result.success
+        failed = {
+            (check.asset_key.to_user_string(), check.check_name): check.severity.value
+            for check in result.get_asset_check_evaluations()
+            if not check.passed
+        }
+        assert failed["lake/orders", "no_batch_is_held"] == "ERROR"
+        assert failed["lake/orders", "order_id__missing"] == "ERROR"
+        materialised = {
+            event.asset_key.path[0] for event in result.get_asset_materialization_events()
+        }
+        assert materialised == {"landing", "lake"}
+        assert current(workspace / "serving") == before
+    result = execute(
+        defs,
+        landing,
+        workspace,
+        partition_key="2026-07-15",
+        tags={"quanyu/accept_held": "true"},
+    )
+    assert result.success
+    assert len(current_manifest(workspace / "serving")["held"]) == 1
+
+
+# --- what is defined -------------------------------------------------------------------------------------------------
+
+
+def test_assets_jobs_schedules_and_sensors_are_those_of_the_snapshot(defs):
+    """QUANYU_SNAPSHOT=1 writes it anew; the difference is then reviewed in git."""
+    graph = defs.resolve_asset_graph()
+    groups: dict[str, list[str]] = {}
+    for key in graph.get_all_asset_keys():
+        groups.setdefault(graph.get(key).group_name, []).append(key.to_user_string())
+    found = {
+        "assets": {group: sorted(keys) for group, keys in sorted(groups.items())},
+        "jobs": sorted(job.name for job in defs.resolve_all_job_defs() if "__" not in job.name),
+        "schedules": [
+            [s.name, s.job_name, s.cron_schedule, s.execution_timezone]
+            for s in [defs.resolve_schedule_def("daily_health_report_schedule")]
+        ],
+        "sensors": [[s.name, s.job_name, s.minimum_interval_seconds] for s in defs.sensors],
+    }
+    if os.environ.get("QUANYU_SNAPSHOT"):
+        SNAPSHOT.parent.mkdir(exist_ok=True)
+        text = json.dumps(found, indent=2, ensure_ascii=False)
+        SNAPSHOT.write_text(f"{text}\n", encoding="utf-8")
+    assert found == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def test_every_asset_has_daily_partitions_and_a_range_is_one_run(defs):
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.partitions_def is not None, key
+        assert node.backfill_policy.max_partitions_per_run is None, key
+
+
+def test_every_expectation_of_the_gate_is_an_asset_check_and_critical_ones_block(defs):
+    from orchestration.gate.suites import rules_for
+
+    graph = defs.resolve_asset_graph()
+    specs = {
+        (key.asset_key.to_user_string(), key.name): graph.get_check_spec(key)
+        for key in graph.asset_check_keys
+    }
+    for entity in load_contract().values():
+        for rule in rules_for(entity):
+            spec = specs[f"lake/{entity.name}", rule.subject]
+            assert spec.blocking or rule.severity != "critical"
+
+
+def test_every_dbt_test_with_a_model_is_an_asset_check(defs):
+    from orchestration.assets.warehouse import NODES
+
+    names = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
+    absent = {n["name"] for n in NODES.values() if n["resource_type"] == "test"} - names
+    assert all(
+        not [d for d in node["depends_on"]["nodes"] if d.startswith(("model.", "seed."))]
+        for node in NODES.values()
+        if node["name"] in absent
+    ), absent
+
+
+def test_descriptions_keep_their_chinese_names_and_no_sql(defs):
+    graph = defs.resolve_asset_graph()
+    (key,) = (k for k in graph.get_all_asset_keys() if k.path == ["marts", "customers"])
+    assert "客户宽表" in graph.get(key).description and "select" not in graph.get(key).description
+
+
+def test_make_run_does_not_load_dagster():
+    subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "import sys, orchestration.__main__, orchestration.job;"
+            "assert not [name for name in sys.modules if name.startswith('dagster')]",
+        ],
+        cwd=PROJECT,
+        check=True,
+    )
+
+
+# --- pure functions --------------------------------------------------------------------------------------------------
+
+
+def test_a_past_day_is_looked_at_as_of_that_day_and_the_newest_as_it_is():
+    from orchestration.partitions import as_of_date
+
+    newest = date(2026, 6, 30)
+    assert as_of_date(["2026-06-10", "2026-06-12", "2026-06-11"], newest) == "2026-06-12"
+    assert as_of_date(["2026-06-30"], newest) is None
+    assert as_of_date(["2026-07-05"], newest) is None
+    assert as_of_date(["2026-06-10"], None) is None
+
+
+def test_a_batch_runs_in_the_partition_of_its_day_within_the_days_that_exist():
+    from orchestration.partitions import partition_for
+
+    first, today = date(2024, 1, 1), date(2026, 7, 1)
+    assert partition_for(date(2026, 6, 30), first, today) == "2026-06-30"
+    assert partition_for(date(2026, 7, 9), first, today) == "2026-06-30"
+    assert partition_for(date(2020, 1, 1), first, today) == "2024-01-01"
+
+
+def test_the_newest_batch_is_the_newest_that_was_admitted():
+    from orchestration.partitions import newest_batch
+
+    rows = [row("orders", 1), row("orders", 3, status="held"), row("refunds", 2)]
+    assert newest_batch(rows) == date(2026, 6, 2)
+    assert newest_batch([]) is None
+
+
+def row(entity: str, day: int, status: str = "admitted", files: str = "[]") -> RegistryRow:
+    return RegistryRow(
+        entity,
+        f"dt=2026-06-{day:02}",
+        date(2026, 6, day),
+        status,
+        load_number=1 if status == "admitted" else None,
+        landed_rows=10,
+        files=files,
+        content_hash="a",
+    )
+
+
+def test_the_time_zone_is_that_of_the_dbt_project_unless_the_environment_names_another():
+    from orchestration.partitions import business_timezone, first_day
+
+    assert business_timezone({}) == "Asia/Shanghai"
+    assert business_timezone({"QUANYU_TIMEZONE": "Asia/Tokyo"}) == "Asia/Tokyo"
+    assert first_day({}) == "2024-01-01"
+    assert first_day({"QUANYU_FIRST_DAY": "2020-05-01"}) == "2020-05-01"
+
+
+def test_the_job_starts_at_six_unless_the_environment_says_otherwise():
+    from orchestration.schedules import hour_and_minute
+
+    assert hour_and_minute({}) == (6, 0)
+    assert hour_and_minute({"QUANYU_SCHEDULE": "23:30"}) == (23, 30)
+    for nonsense in ("25:00", "6", "6:5", "noon"):
+        with pytest.raises(ValueError, match="QUANYU_SCHEDULE"):
+            hour_and_minute({"QUANYU_SCHEDULE": nonsense})
+
+
+def batch(size: int, mtime: int = 1) -> BatchRecord:
+    path = "orders/dt=2026-06-01/a.csv"
+    return BatchRecord(
+        "orders", "dt=2026-06-01", date(2026, 6, 1), [FileRecord(path, Path(path), size, mtime)]
+    )
+
+
+def test_a_run_starts_when_two_looks_in_a_row_saw_the_same_files_and_only_once():
+    from orchestration.sensors import Cursor, fingerprint, look
+
+    growing = [fingerprint([batch(size)]) for size in (10, 20, 20, 20)]
+    cursor, starts = Cursor(), []
+    for waiting in [*growing, "", fingerprint([batch(20, mtime=2)]), fingerprint([batch(20, 2)])]:
+        cursor, start, reason = look(Cursor.read(cursor.write()), waiting)
+        starts.append(start)
+        assert start or reason
+    assert starts == [False, False, True, False, False, False, True]
+
+
+def test_a_batch_that_the_intake_has_seen_is_not_new():
+    from orchestration.sensors import fingerprint, unseen
+
+    files = json.dumps([{"path": "orders/dt=2026-06-01/a.csv", "bytes": 10, "mtime_ns": 1}])
+    registry = {("orders", "dt=2026-06-01"): row("orders", 1, files=files)}
+    assert unseen([batch(10)], registry) == []
+    assert len(unseen([batch(11)], registry)) == len(unseen([batch(10)], {})) == 1
+    assert fingerprint([]) == ""
+
+
+def test_the_sensor_waits_and_then_asks_for_the_day_of_the_newest_batch(defs, tmp_path):
+    from dagster import build_sensor_context
+
+    from orchestration.resources import warehouse_from
+
+    (tmp_path / "landing" / "orders" / "dt=2026-06-01").mkdir(parents=True)
+    file = tmp_path / "landing" / "orders" / "dt=2026-06-01" / "a.csv"
+    file.write_text("order_id\n1\n")
+    resources = {
+        "warehouse": warehouse_from(
+            {
+                "QUANYU_LANDING": str(tmp_path / "landing"),
+                "QUANYU_WORKSPACE": str(tmp_path / "ws"),
+            }
+        )
+    }
+    (sensor,) = defs.sensors
+
+    def tick(cursor):
+        return sensor(build_sensor_context(cursor=cursor, resources=resources))
+
+    first = tick(None)
+    assert not first.run_requests
+    file.write_text("order_id\n1\n2\n")
+    second = tick(first.cursor)
+    assert not second.run_requests
+    third = tick(second.cursor)
+    assert [request.partition_key for request in third.run_requests] == ["2026-06-01"]
+    assert not tick(third.cursor).run_requests
+
+
+def test_an_asset_lies_in_the_group_of_its_folder_and_under_the_name_of_its_schema(defs):
+    from orchestration.assets.warehouse import group_of, key_of
+
+    model = {"resource_type": "model", "fqn": ["quanyu", "marts", "fast", "fast_daily"]}
+    model |= {"name": "fast_daily", "config": {"schema": "marts"}}
+    seed = {"resource_type": "seed", "fqn": ["quanyu", "stages"], "name": "stages"}
+    seed |= {"config": {"schema": "reference"}}
+    source = {"resource_type": "source", "name": "orders", "fqn": ["quanyu", "staging", "x"]}
+    assert (group_of(model), key_of(model).path) == ("marts", ["marts", "fast_daily"])
+    assert (group_of(seed), key_of(seed).path) == ("reference", ["reference", "stages"])
+    assert key_of(source).path == ["lake", "orders"]
+
+
+def test_a_build_is_tried_again_when_the_file_was_in_use_or_dbt_never_ended(defs):
+    from orchestration.assets.warehouse import is_worth_retrying
+
+    assert is_worth_retrying([])
+    assert is_worth_retrying(["x: IO Error: Could not set lock on file"])
+    assert not is_worth_retrying(["x: Got 3 results, configured to fail if != 0"])
+
+
+def test_failures_of_a_build_are_read_from_its_results(defs, tmp_path):
+    from orchestration.assets.warehouse import failure_messages
+
+    results = [("model.a", "success", "OK"), ("test.b", "fail", "Got 3"), ("m.c", "error", "no")]
+    file = tmp_path / "run_results.json"
+    assert failure_messages(file) == []
+    file.write_text(
+        json.dumps(
+            {"results": [{"unique_id": u, "status": s, "message": m} for u, s, m in results]}
+        )
+    )
+    assert failure_messages(file) == ["test.b: Got 3", "m.c: no"]
+
+
+def test_a_finding_blocks_only_for_a_critical_rule_of_a_batch_on_hold():
+    from orchestration.checks.gate import findings, severity_of
+
+    orders = load_contract()["orders"]
+    failed = {
+        "dt=2026-06-01": [("order_id__missing", "warning"), ("order_id__missing_share", "critical")]
+    }
+    on_hold = findings(orders, failed, ["dt=2026-06-01"])["order_id__missing"]
+    decided = findings(orders, failed, [])["order_id__missing"]
+    assert on_hold.is_blocking and severity_of(on_hold).value == "ERROR"
+    assert decided.batches == ["dt=2026-06-01"] and severity_of(decided).value == "WARN"
+    assert not findings(orders, failed, [])["amount__missing"].batches
+
+
+def test_the_latest_result_of_an_entity_is_that_of_its_newest_load(tmp_path):
+    from orchestration.checks.gate import latest_result
+
+    assert latest_result(tmp_path, "orders") is None
+    for load in (2, 10):
+        (tmp_path / str(load)).mkdir()
+        (tmp_path / str(load) / "orders.json").write_text(json.dumps({"load": load}))
+    assert latest_result(tmp_path, "orders") == {"load": 10}
+
+
+def test_a_hold_without_a_written_reason_says_so():
+    from orchestration.checks.gate import reasons_text
+
+    assert reasons_text(row("orders", 1)) == "no reason was written down"
+
+
+def test_an_entity_is_behind_by_the_days_since_its_newest_batch(defs):
+    from orchestration.checks.freshness import is_behind, lag_days
+
+    rows = [row("orders", 20), row("refunds", 5), row("refunds", 7)]
+    assert (lag_days(rows, "refunds"), lag_days(rows, "orders")) == (13, 0)
+    assert lag_days(rows, "messages") is None
+    assert is_behind("2026-06-19", date(2026, 6, 20)) and is_behind(None, None)
+    assert not is_behind("2026-06-20", date(2026, 6, 20))
+
+
+def test_summaries_count_what_lies_there_and_what_was_admitted():
+    from orchestration.assets.landing import lake_summary, landing_summary
+
+    assert landing_summary([batch(10)]) == {
+        "batches": 1,
+        "files": 1,
+        "bytes": 10,
+        "newest batch": "2026-06-01",
+    }
+    assert landing_summary([])["newest batch"] == "-"
+    summary = lake_summary([row("orders", 1), row("orders", 2, status="held")], 1)
+    assert summary["batches admitted"] == summary["batches held"] == 1
+    assert (summary["batches of this load"], summary["newest batch"]) == (1, "2026-06-01")
+
+
+def test_run_tags_say_what_to_do_with_held_batches():
+    from orchestration.resources import warehouse_from
+
+    warehouse = warehouse_from({"QUANYU_WORKSPACE": "ws", "QUANYU_LANDING": "in"})
+    settings = warehouse.settings({"quanyu/accept_held": "Yes", "quanyu/retry_held": "no"})
+    assert settings.accept_held and not settings.retry_held
+    assert settings.database.name == "warehouse.duckdb" and settings.database.is_absolute()
+
+
+def test_the_server_listens_on_loopback_only_and_calls_nobody(tmp_path):
+    settings = locate(tmp_path / "in", tmp_path / "ws")
+    variables = ui.environment(settings)
+    assert variables["QUANYU_SERVING"] == str(tmp_path / "ws" / "serving")
+    written = yaml.safe_load((Path(variables["DAGSTER_HOME"]) / "dagster.yaml").read_text())
+    assert written["telemetry"] == {"enabled": False}
+    assert written["concurrency"]["pools"] == {"default_limit": 1, "granularity": "run"}
+    arguments = ui.command("/venv/bin/python", 3111)
+    assert arguments[0] == "/venv/bin/dagster" and "127.0.0.1" in arguments and "3111" in arguments
