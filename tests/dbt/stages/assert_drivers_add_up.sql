@@ -1,6 +1,7 @@
 -- Fails with: a brand, day and metric whose contributions do not add up to the change since the day before.
 -- Why: an explanation that leaves a remainder is none.
 -- Not claimed: the change of a rate on a day without a denominator on both days.
+{{ config(meta={'dagster': {'ref': {'name': 'fast_drivers'}}}) }}
 with changes as (
     {%- for metric in ['fertility', 'superiority', 'superiority_super', 'thriving_active_30d', 'thriving_active_180d',
                        'advancing_rate', 'thriving_rate_30d', 'thriving_rate_180d'] %}

@@ -1,6 +1,7 @@
 -- Fails with: a brand, day and slice kind whose slices do not add up to fast_daily.
 -- Why: a slice that loses people makes every comparison of channels wrong.
 -- Not claimed: that the channel is the right one.
+{{ config(meta={'dagster': {'ref': {'name': 'fast_slices'}}}) }}
 {%- set counts = [
     'fertility', 'advancing_base', 'advancing_deepened', 'superiority', 'superiority_super',
     'thriving_active_30d', 'thriving_active_180d',
