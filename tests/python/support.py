@@ -9,7 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.job import Outcome, Settings, run
+from orchestration.contract import load_contract
+from orchestration.intake import admit, prepare
+from orchestration.job import Outcome, Settings, judged, run
 
 PROJECT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("QUANYU_SHARED", PROJECT.parent / "shared"))
@@ -32,6 +34,19 @@ def settings(landing: Path, workspace: Path, **options) -> Settings:
 def land(landing: Path, workspace: Path, **options) -> Outcome:
     """One run of the daily job, silent."""
     return run(settings(landing, workspace, **options), lambda line: None)
+
+
+def refresh_below_marts(landing: Path, workspace: Path) -> None:
+    """A refresh that stops below the marts: these keep no state and are built again from what lies below them."""
+    chosen = settings(landing, workspace)
+    with prepare(landing, workspace, load_contract(), say=lambda line: None) as prepared:
+        admit(prepared, judged(prepared, chosen), workspace)
+    chosen.dbt._invoke(
+        [
+            *("build", "--quiet", "--exclude", "path:models/marts+"),
+            *("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"),
+        ]
+    )
 
 
 def ask(workspace: Path, sql: str) -> list[tuple]:
