@@ -30,6 +30,8 @@ class Warehouse:
         """Seeds, models and data tests."""
         self._dbt(
             "build",
+            # Tests that also need a model which is not selected would fail for want of it.
+            *("--indirect-selection", "cautious"),
             "--select",
             *(select or STAGES),
             "--exclude-resource-type",
