@@ -25,16 +25,6 @@
 {% endmacro %}
 
 
-{#- SQL type of a kind after staging. -#}
-{% macro kind_type(kind) %}
-    {%- if kind in quanyu.text_kinds() -%}{{ return(dbt.type_string()) }}{%- endif -%}
-    {{ return({
-        'timestamp': quanyu.type_local_timestamp(), 'date': 'date', 'amount': 'decimal(18, 4)',
-        'number': 'decimal(18, 4)', 'integer': 'bigint', 'flag': 'boolean',
-    }[kind]) }}
-{% endmacro %}
-
-
 {#- The entities that have a base model, known while dbt parses too (their refs make the graph). -#}
 {% macro base_entities() %}
     {{ return([
