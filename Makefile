@@ -9,6 +9,8 @@ ACCEPT_HELD ?=
 SERVING ?=
 VERSION ?=
 PORT ?= 3000
+WORKERS ?= 2
+SIZES ?= 1,10,50
 PYTHON := .venv/bin/python
 
 # No tool of ours calls home.
@@ -17,7 +19,7 @@ export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help run report ui rollback test lint soak clean lock setup
+.PHONY: help run report ui rollback test lint soak bench clean lock setup
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -43,7 +45,7 @@ rollback:  ## let readers see the version before (SERVING=folder, VERSION=name)
 
 test: lint  ## prove it: lint, docs, then every test
 	@scripts/step "dbt docs" .venv/bin/dbt --quiet docs generate --static --profiles-dir profiles
-	@scripts/step "tests" $(PYTHON) -m pytest -q --durations=8
+	@scripts/step "tests" $(PYTHON) -m pytest -q --numprocesses $(WORKERS) --dist loadfile --durations=8
 
 lint: setup
 	@scripts/step "ruff" sh -c '.venv/bin/ruff check . && .venv/bin/ruff format --check .'
@@ -53,6 +55,9 @@ lint: setup
 
 soak: setup  ## the long suites: every day of a real landing as a refresh of its own
 	@QUANYU_SOAK=1 scripts/step "long tests" $(PYTHON) -m pytest -q -m soak
+
+bench: setup  ## measure the whole job beside the load floor (SIZES=1,10,50 million touch-points)
+	@$(PYTHON) bench/job.py --sizes $(SIZES)
 
 setup: .venv/lock
 

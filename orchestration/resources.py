@@ -77,7 +77,9 @@ def dbt_project() -> DbtProject:
     """The dbt project, parsed unless its manifest is there; `make ui` parses it anew at every start."""
     if not MANIFEST.exists():
         warehouse_from(os.environ).settings({}).dbt.parse()
-    return DbtProject(project_dir=PROJECT, profiles_dir=PROJECT / "profiles")
+    return DbtProject(
+        project_dir=PROJECT, profiles_dir=PROJECT / "profiles", target_path=MANIFEST.parent
+    )
 
 
 def dbt_resource() -> DbtCliResource:

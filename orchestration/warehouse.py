@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
-MANIFEST = PROJECT / "target" / "manifest.json"
+# dbt reads the same variable.
+MANIFEST = Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target")) / "manifest.json"
 
 
 class BuildError(RuntimeError):
@@ -77,7 +78,7 @@ class Dbt:
         return build
 
     def parse(self) -> Path:
-        """Read the project into target/manifest.json; its path."""
+        """Read the project into the manifest; its path."""
         self._invoke(["parse", "--quiet"])
         return MANIFEST
 
