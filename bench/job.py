@@ -1,0 +1,405 @@
+"""Cost of the whole daily job beside the floor of the same machine: `make bench SIZES=1,10,50`.
+
+For each size (millions of touch-points of the demo world over 730 days) a landing is made that lacks its newest day, one
+late day and a list of merges; then, each in a process of its own:
+
+    load floor    DuckDB's own `create table as select * from read_...(...)` of every landed file
+    scan floor    customer, time, type and value of every touch-point read once from that table
+    full build    landing to serving and report
+    empty run     nothing new
+    one day       the newest day of every entity
+    late day      a day of touch-points, a hundred days late
+    merge storm   links that join one in a hundred people with another
+    report        the health report alone
+
+Wall and processor seconds, peak memory (MB) and bytes on disk are those of the process and its children. Ratios are
+processor seconds over those of the load floor of the same run: machines differ, ratios less so. Results are appended to
+bench/history.jsonl, and docs/benchmarks.md is written from it. Exit code 1: a budget of bench/budgets.yml was missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import duckdb
+import yaml
+
+PROJECT = Path(__file__).parents[1]
+HISTORY = PROJECT / "bench" / "history.jsonl"
+BUDGETS = PROJECT / "bench" / "budgets.yml"
+TOUCHPOINTS_PER_PERSON = 56  # of the demo world in 730 days
+LATE_BY = 100
+READERS = {
+    ".parquet": "read_parquet({files}, union_by_name = true)",
+    ".csv": "read_csv({files}, union_by_name = true, all_varchar = true)",
+    ".gz": "read_csv({files}, union_by_name = true, all_varchar = true)",
+    ".jsonl": "read_json({files}, union_by_name = true)",
+}
+TOTALS = ("all models", "tests")
+
+
+@dataclass
+class Cost:
+    """Of one process and all that it started: seconds, seconds, megabytes."""
+
+    wall: float
+    cpu: float
+    memory_mb: float
+
+
+def measured(command: list[str], log: Path, **environment: str) -> Cost:
+    """Run to the end; its output goes into `log`, whose end is shown when it fails."""
+    with log.open("w") as out:
+        begin = time.perf_counter()
+        child = subprocess.Popen(
+            command, cwd=PROJECT, env=os.environ | environment, stdout=out, stderr=out
+        )
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{log.read_text()[-3000:]}")
+    return Cost(time.perf_counter() - begin, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def make_landing(world: Path, landing: Path) -> tuple[str, str]:
+    """Hard links to everything but the newest day and a late day of touch-points; names of these two batches."""
+    days = sorted(path.name for path in (world / "touchpoints").iterdir())
+    newest, late = days[-1], days[-1 - LATE_BY]
+    for file in world.rglob("*.*"):
+        batch = file.parent.name
+        if batch >= newest and batch.startswith("dt="):
+            continue
+        if file.parent.parent.name == "touchpoints" and batch == late:
+            continue
+        link(file, landing / file.relative_to(world))
+    return newest, late
+
+
+def link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.link(source, target)
+
+
+def merges(world: Path, landing: Path) -> int:
+    """Land links between the openids of one in a hundred people and their neighbours in the alphabet."""
+    target = landing / "identity_links" / "storm.csv"
+    return duckdb.execute(
+        f"""
+        copy (
+            select 'miniprogram' as source_system, 'openid' as left_type, value as left_value,
+                'openid' as right_type, lead(value) over (order by value) as right_value,
+                '2026-06-01 00:00:00' as linked_at
+            from (
+                select distinct identifier_value as value
+                from read_parquet('{world}/touchpoints/*/*.parquet')
+                where identifier_type = 'openid'
+            )
+            qualify row_number() over (order by value) % 100 = 0
+        ) to '{target}' (header)
+        """
+    ).fetchone()[0]
+
+
+def floor(landing: Path, database: Path) -> None:
+    """The load floor: every landed file into a table of its own columns."""
+    with duckdb.connect(str(database), config={"memory_limit": "4GB"}) as connection:
+        for entity in sorted(path for path in landing.iterdir() if path.is_dir()):
+            for kind in sorted({file.suffix for file in entity.rglob("*.*")}):
+                files = [str(file) for file in sorted(entity.rglob(f"*{kind}"))]
+                connection.execute(
+                    f"create table {entity.name}_{kind[1:]} as select * from {READERS[kind].format(files=files)}"
+                )
+
+
+def scan(database: Path) -> None:
+    """The scan floor: the columns from which stages are told, once."""
+    with duckdb.connect(str(database), read_only=True) as connection:
+        connection.execute(
+            "select max(identifier_value), max(occurred_at), max(event_type), max(value)"
+            " from touchpoints_parquet"
+        ).fetchall()
+
+
+def slowest(target: Path, count: int = 12) -> dict[str, float]:
+    """Seconds of the slowest models of the last build, and of all of them under 'all models'."""
+    results = json.loads((target / "run_results.json").read_text())["results"]
+    seconds = {
+        result["unique_id"].split(".")[-1]: result["execution_time"]
+        for result in results
+        if result["unique_id"].startswith("model.")
+    }
+    tests = sum(r["execution_time"] for r in results if "test." in r["unique_id"])
+    first = dict(sorted(seconds.items(), key=lambda item: -item[1])[:count])
+    return {
+        name: round(value, 2)
+        for name, value in {**first, "all models": sum(seconds.values()), "tests": tests}.items()
+    }
+
+
+def size_of(folder: Path) -> int:
+    """Megabytes on disk."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) // 2**20
+
+
+def bench(millions: float, work: Path) -> list[dict]:
+    """All phases at one size."""
+    root = work / f"{millions:g}"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    people = max(200, int(millions * 1e6 / TOUCHPOINTS_PER_PERSON))
+    say(f"{millions:g} million touch-points: a world of {people:,} people")
+    world = work / f"world-{people}"
+    if not (world / "world.json").exists():
+        measured(
+            [sys.executable, "-m", "demo", "--out", str(world), "--people", str(people)],
+            root / "world.log",
+        )
+    source, landing, workspace = world / "landing", root / "landing", root / "workspace"
+    newest, late = make_landing(source, landing)
+    rows, target = [], workspace / "target"
+    workspace.mkdir()
+
+    def phase(name: str, command: list[str], builds: bool = False) -> None:
+        cost = measured(
+            [sys.executable, *command],
+            root / f"{name.replace(' ', '_')}.log",
+            DBT_TARGET_PATH=str(target),
+        )
+        row = {"millions": millions, "phase": name, **vars(cost)}
+        row |= {"models": slowest(target)} if builds else {}
+        rows.append(
+            {
+                key: round(value, 2) if isinstance(value, float) else value
+                for key, value in row.items()
+            }
+        )
+        say(f"  {name:<12} {cost.wall:8.1f} s wall {cost.cpu:8.1f} s CPU {cost.memory_mb:8.0f} MB")
+
+    def job(name: str) -> None:
+        phase(
+            name,
+            [
+                "-m",
+                "orchestration",
+                "run",
+                "--landing",
+                str(landing),
+                "--workspace",
+                str(workspace),
+            ],
+            builds=True,
+        )
+
+    this = [str(Path(__file__))]
+    database = root / "floor.duckdb"
+    phase("load floor", [*this, "--floor", str(landing), str(database)])
+    phase("scan floor", [*this, "--scan", str(database)])
+    rows[0]["disk_mb"] = database.stat().st_size // 2**20
+    database.unlink()
+    job("full build")
+    rows[-1]["disk_mb"] = size_of(workspace)
+    job("empty run")
+    for file in source.rglob(f"{newest}/*.*"):
+        link(file, landing / file.relative_to(source))
+    job("one day")
+    for file in (source / "touchpoints" / late).iterdir():
+        link(file, landing / file.relative_to(source))
+    job("late day")
+    joined = merges(source, landing)
+    job("merge storm")
+    rows[-1]["links"] = joined
+    phase(
+        "report",
+        ["-m", "orchestration", "report", "--landing", str(landing), "--workspace", str(workspace)],
+    )
+    shutil.rmtree(root)
+    return rows
+
+
+def machine() -> dict[str, str | int]:
+    """What the figures depend on; no name of the machine."""
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=PROJECT, capture_output=True, text=True
+    ).stdout.strip()
+    return {
+        "commit": commit,
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "memory_gb": memory,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("duckdb", "dbt-core", "dbt-duckdb")},
+    }
+
+
+def by_phase(run: dict) -> dict[tuple[float, str], dict]:
+    return {(row["millions"], row["phase"]): row for row in run["rows"]}
+
+
+def missed(run: dict, budgets: dict) -> list[str]:
+    """Sentences, one for each budget that the run does not keep. Budgets for other sizes are not looked at."""
+    rows, sentences = by_phase(run), []
+    for (millions, phase), row in rows.items():
+        limits = budgets["phases"].get(phase, {})
+        base = rows[millions, limits.get("times", "load floor")]
+        ratio = row["cpu"] / base["cpu"]
+        if millions >= limits.get("from_millions", 0) and ratio > limits.get("cpu_ratio", ratio):
+            sentences.append(
+                f"{millions:g} million, {phase}: {ratio:.1f} times the {base['phase']}, allowed {limits['cpu_ratio']}"
+            )
+        if row["memory_mb"] > limits.get("memory_mb", row["memory_mb"]):
+            sentences.append(
+                f"{millions:g} million, {phase}: {row['memory_mb']:.0f} MB, allowed {limits['memory_mb']}"
+            )
+        floor_wall = rows[millions, "load floor"]["wall"]
+        for model, seconds in row.get("models", {}).items():
+            allowed = budgets["models"].get(model, budgets["models"]["any"])
+            if (
+                phase == "full build"
+                and seconds > allowed * max(floor_wall, 1)
+                and model not in TOTALS
+            ):
+                sentences.append(
+                    f"{millions:g} million, {model}: {seconds / floor_wall:.1f} load floors, allowed {allowed}"
+                )
+    return sentences
+
+
+def page(runs: list[dict], budgets: dict) -> str:
+    """docs/benchmarks.md from the newest run, with ratios to the one before it of the same machine and size."""
+    newest, rows = runs[-1], by_phase(runs[-1])
+    earlier = next(
+        (
+            by_phase(run)
+            for run in reversed(runs[:-1])
+            if run["machine"]["cpu"] == newest["machine"]["cpu"]
+            and by_phase(run).keys() & rows.keys()
+        ),
+        {},
+    )
+    about = newest["machine"]
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench` (bench/job.py says what each phase is); do not edit. Ratios are processor seconds over"
+        " those of the load floor in the same run: DuckDB's own `create table as` of the same files.",
+        "",
+        f"Machine: {about['cores']} cores of {about['cpu']}, {about['memory_gb']} GB;"
+        f" Python {about['python']}, DuckDB {about['duckdb']}, dbt-core {about['dbt-core']},"
+        f" dbt-duckdb {about['dbt-duckdb']}; commit {about['commit']}. Memory limit of DuckDB 4 GB.",
+        "",
+        "| million touch-points | phase | wall s | CPU s | load floors | peak MB | disk MB | CPU against the run before |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for (millions, phase), row in rows.items():
+        ratio = row["cpu"] / rows[millions, "load floor"]["cpu"]
+        before = earlier.get((millions, phase))
+        lines.append(
+            f"| {millions:g} | {phase} | {row['wall']:,.1f} | {row['cpu']:,.1f} | {ratio:.2f} |"
+            f" {row['memory_mb']:,.0f} | {row.get('disk_mb', '')} |"
+            f" {'× %.2f' % (row['cpu'] / before['cpu']) if before else ''} |"
+        )
+    lines += ["", "![Processor seconds by phase and size](images/benchmarks.svg)", ""]
+    for (millions, phase), row in rows.items():
+        if phase in ("full build", "one day"):
+            models = row["models"]
+            lines += [
+                f"## Slowest models, {phase}, {millions:g} million",
+                "",
+                "| model | s | share of all models |",
+                "| --- | ---: | ---: |",
+                *(
+                    f"| {name} | {seconds:.2f} | {seconds / models['all models']:.0%} |"
+                    for name, seconds in models.items()
+                    if name not in TOTALS
+                ),
+                "",
+                f"All models {models['all models']:.1f} s, all tests {models['tests']:.1f} s.",
+                "",
+            ]
+    sentences = missed(newest, budgets)
+    lines += [
+        "## Budgets",
+        "",
+        *(
+            [f"- missed: {sentence}" for sentence in sentences]
+            or ["All budgets of bench/budgets.yml are kept."]
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def picture(run: dict, target: Path) -> None:
+    """Processor seconds by phase and size as SVG."""
+    import altair as alt
+    import vl_convert
+
+    data = [
+        {"million touch-points": f"{row['millions']:g}", "phase": row["phase"], "CPU s": row["cpu"]}
+        for row in run["rows"]
+    ]
+    order = list(dict.fromkeys(row["phase"] for row in data))
+    chart = (
+        alt.Chart(alt.Data(values=data))
+        .mark_bar()
+        .encode(
+            x=alt.X("CPU s:Q", title="processor seconds"),
+            y=alt.Y("phase:N", sort=order, title=None),
+            yOffset=alt.YOffset("million touch-points:N"),
+            color=alt.Color("million touch-points:N"),
+        )
+        .properties(width=560, height=280)
+    )
+    target.write_text(vl_convert.vegalite_to_svg(chart.to_dict()))
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--sizes", default="1", help="millions of touch-points, with commas")
+    arguments.add_argument("--work", type=Path, default=PROJECT / "var" / "bench")
+    arguments.add_argument("--floor", nargs=2, type=Path, help=argparse.SUPPRESS)
+    arguments.add_argument("--scan", type=Path, help=argparse.SUPPRESS)
+    chosen = arguments.parse_args()
+    if chosen.floor:
+        return floor(*chosen.floor)
+    if chosen.scan:
+        return scan(chosen.scan)
+    chosen.work.mkdir(parents=True, exist_ok=True)
+    rows = [row for size in chosen.sizes.split(",") for row in bench(float(size), chosen.work)]
+    run = {"machine": machine(), "rows": rows}
+    with HISTORY.open("a") as history:
+        history.write(f"{json.dumps(run)}\n")
+    budgets = yaml.safe_load(BUDGETS.read_text())
+    runs = [json.loads(line) for line in HISTORY.read_text().splitlines()]
+    (PROJECT / "docs" / "benchmarks.md").write_text(page(runs, budgets))
+    picture(run, PROJECT / "docs" / "images" / "benchmarks.svg")
+    say("written    docs/benchmarks.md")
+    if sentences := missed(run, budgets):
+        raise SystemExit("\n".join(f"missed     {sentence}" for sentence in sentences))
+
+
+if __name__ == "__main__":
+    main()

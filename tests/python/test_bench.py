@@ -1,0 +1,65 @@
+"""What `make bench` says of its figures: ratios, budgets and regressions, on a made-up run."""
+
+from __future__ import annotations
+
+import yaml
+from support import PROJECT
+
+from bench import job
+
+BUDGETS = {
+    "phases": {
+        "full build": {"cpu_ratio": 8, "memory_mb": 6144, "from_millions": 10},
+        "one day": {"cpu_ratio": 2.5, "times": "empty run", "from_millions": 10},
+    },
+    "models": {"any": 1},
+}
+
+
+def run(millions: float = 10, full: float = 70, day: float = 50, memory: float = 4000, **models):
+    def row(phase, cpu, **more):
+        return {"millions": millions, "phase": phase, "wall": cpu, "cpu": cpu} | more
+
+    built = {"models": {**models, "all models": sum(models.values()), "tests": 1.0}}
+    about = {"cpu": "any", "cores": 2, "memory_gb": 23, "python": "3", "commit": "c"}
+    about |= dict.fromkeys(("duckdb", "dbt-core", "dbt-duckdb"), "1")
+    rows = [
+        row("load floor", 10.0, memory_mb=100.0),
+        row("full build", full, memory_mb=memory, **built),
+        row("empty run", 20.0, memory_mb=100.0),
+        row("one day", day, memory_mb=100.0, **built),
+    ]
+    return {"machine": about, "rows": rows}
+
+
+def test_a_run_within_its_budgets_misses_none():
+    assert job.missed(run(customer_day=9.0), BUDGETS) == []
+
+
+def test_a_budget_is_a_ratio_to_the_phase_that_it_names():
+    (full, day) = job.missed(run(full=81, day=51), BUDGETS)
+    assert full == "10 million, full build: 8.1 times the load floor, allowed 8"
+    assert day == "10 million, one day: 2.5 times the empty run, allowed 2.5"
+
+
+def test_small_sizes_have_no_time_budget_because_starting_costs_more_than_working():
+    assert job.missed(run(millions=1, full=200), BUDGETS) == []
+
+
+def test_memory_and_the_time_of_a_single_model_have_budgets_too():
+    memory, model = job.missed(run(memory=7000, customer_day=11.0), BUDGETS)
+    assert "7000 MB, allowed 6144" in memory
+    assert "customer_day: 1.1 load floors, allowed 1" in model
+
+
+def test_the_page_shows_a_regression_as_a_ratio_to_the_run_before():
+    text = job.page([run(full=70), run(full=105)], BUDGETS)
+    assert "| 10 | full build | 105.0 | 105.0 | 10.50 | 4,000 |  | × 1.50 |" in text
+    assert "- missed: 10 million, full build: 10.5 times the load floor" in text
+
+
+def test_the_budgets_name_phases_that_are_measured():
+    budgets = yaml.safe_load(job.BUDGETS.read_text())
+    source = (PROJECT / "bench" / "job.py").read_text()
+    for phase, limits in budgets["phases"].items():
+        assert f'"{phase}"' in source and f'"{limits.get("times", "load floor")}"' in source
