@@ -2,8 +2,9 @@
 
     A pair of spells a, b of a customer gives the days d on which a held on d - lag and b held on d; with `lag` 0 this
     is the overlap of the two. Both sets hold at most one spell per customer and day, so adding up pairs counts
-    people. Columns: the two ranks, the lag and the change in the count (+1, -1) on the day on which it happens. -#}
-{% macro stay_pairs(first, second, lags) -%}
+    people. Columns: the two ranks, the lag and the change in the count (+1, -1) on the day on which it happens; with `keys`
+    also whose pair it is, and the days of its second spell. -#}
+{% macro stay_pairs(first, second, lags, keys=false) -%}
     select
         a.model,
         a.brand_id,
@@ -12,6 +13,11 @@
         lags.lag_days,
         greatest(b.from_day, a.from_day + lags.lag_days) as from_day,
         least(b.to_day, a.to_day + lags.lag_days) as to_day
+        {%- if keys %},
+        a.customer_key,
+        b.from_day as second_from_day,
+        b.to_day as second_to_day
+        {%- endif %}
     from {{ first }} as a
     inner join {{ second }} as b
         on

@@ -1,13 +1,17 @@
--- Grain: one row per brand, day, metric and time its published figure changed (brand_id, as_of_date, metric, version).
--- Why: a figure of a past day is never changed silently: what it was, what it is, when and why.
+-- Grain: one row per brand, day, metric, time its published figure changed and cause of it (brand_id, as_of_date,
+--        metric, version, cause).
+-- Why: a figure of a past day is never changed silently: what it was, what it is, when and why. The changes of the
+--      causes add up to new_figure less old_figure.
 -- Not here: first publications; rates, which follow from their two parts.
 {{ config(materialized='view') }}
 
 with published_figures as (
     select * from {{ ref('published_figures') }}
+    where version > 1
 ),
 
 restatements as (
+    {%- for cause in ['rows', 'identity', 'rules'] %}
     select
         brand_id,
         as_of_date,
@@ -15,11 +19,13 @@ restatements as (
         version,
         old_figure,
         figure as new_figure,
-        figure - old_figure as change,
-        cause,
+        {{ cause }}_change as change,
+        '{{ cause }} changed' as cause,
         published_at as restated_at
     from published_figures
-    where version > 1
+    where {{ cause }}_change <> 0
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 )
 
 select * from restatements

@@ -6,6 +6,7 @@
 {{ config(materialized='incremental', incremental_strategy='replace_touched_by_rules') }}
 -- depends_on: {{ ref('stage_rules') }} {{ ref('stages') }} {{ ref('stage_models') }} {{ ref('stage_behaviours') }}
 -- depends_on: {{ ref('event_types') }} {{ ref('stg_landing__memberships') }} {{ ref('fct_touchpoints') }}
+-- depends_on: {{ ref('int_stages__spells_replaced') }}
 {%- set plan = quanyu.stage_plan() %}
 {%- set columns = quanyu.stage_columns(plan) %}
 {%- set far = quanyu.far_day() %}

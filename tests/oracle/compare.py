@@ -64,21 +64,26 @@ def _different(what: str, ours: dict, theirs: dict) -> list[str]:
 
 
 def spells_of(database: Path, as_of: date) -> dict:
-    """{(model, brand, (identifier type, value)): [(stage, from, to or None)]} up to the as-of date."""
+    """{(model, brand, least identifier of the customer): [(stage, from, to or None)]} up to the as-of date."""
     with duckdb.connect(str(database), read_only=True) as connection:
         rows = connection.execute(
             """
-            select s.model, s.brand_id, m.identifier_type, m.identifier_value, s.stage, s.valid_from, s.valid_to
+            select s.model, s.brand_id, s.customer_id, m.identifier_type, m.identifier_value, s.stage, s.valid_from, s.valid_to
             from lifecycle.fct_stage_spells s
             join identity.int_identity__customer_map m using (customer_id)
             where s.valid_from <= ?
             """,
             [as_of],
         ).fetchall()
+    names: dict = {}
+    for *_, customer, kind, value, _, _, _ in rows:
+        names[customer] = min(names.get(customer, (kind, value)), (kind, value))
     found: dict = {}
-    for model, brand, kind, value, stage, start, end in sorted(rows, key=lambda r: (*r[:4], r[5])):
+    for model, brand, customer, stage, start, end in sorted(
+        {(*row[:3], *row[5:]) for row in rows}, key=lambda r: (*r[:3], r[4])
+    ):
         spell = (stage, start, end if end is not None and end <= as_of else None)
-        found.setdefault((model, brand, (kind, value)), []).append(spell)
+        found.setdefault((model, brand, names[customer]), []).append(spell)
     return found
 
 

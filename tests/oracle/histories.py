@@ -1,5 +1,5 @@
 """Random small histories that crowd the edges: ends of windows, same-day ties, refunds on the last day, members who
-quit, the leap day, midnight in another time zone, two brands. One landing holds many: each history has its own two
+quit, the leap day, midnight in another time zone, two brands, customers merged and split in mid-history. One landing holds many: each history has its own two
 brands and people, so that one build answers for all of them and every figure is compared per history."""
 
 from __future__ import annotations
@@ -82,13 +82,18 @@ class Landing:
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], list[dict]] = {}
+        self.withdrawn: list[dict] = []
 
-    def add(self, entity: str, batch: str, **row) -> None:
+    def add(self, entity: str, batch: str, **row) -> dict:
         self.rows.setdefault((entity, batch), []).append(row)
+        return row
 
     def write(self, root: Path, batches=None) -> None:
+        """The chosen batches as they were landed first; without a choice all of them, less what was withdrawn."""
         for (entity, batch), rows in self.rows.items():
-            if batches is not None and batch not in batches:
+            if batches is None:
+                rows = [row for row in rows if not any(row is gone for gone in self.withdrawn)]
+            elif batch not in batches:
                 continue
             folder = root / entity / f"dt={batch}"
             folder.mkdir(parents=True, exist_ok=True)
@@ -161,6 +166,7 @@ def _history(landing: Landing, number: int, rng: random.Random) -> None:
     for person in range(rng.choice([1, 2, 3, 4])):
         member = f"m{number}-{person}"
         who = {"identifier_type": "member_id", "identifier_value": member}
+        known_as = [who, *_other_numbers(landing, rng, f"{number}-{person}", member)]
         for _ in range(rng.choice([0, 2, 5, 12, 25])):
             at, kind = moment(), rng.choice(EVENTS)
             value = {
@@ -177,7 +183,7 @@ def _history(landing: Landing, number: int, rng: random.Random) -> None:
                     occurred_at=written(at),
                     event_type=kind,
                     channel=rng.choice(["tmall", "store", "miniprogram"]),
-                    **who,
+                    **rng.choice(known_as),
                     staff_id=rng.choice(["s1", "s2"]),
                     content_id=rng.choice(["g1", "g2"]),
                     value=value.get(kind, ""),
@@ -202,7 +208,7 @@ def _history(landing: Landing, number: int, rng: random.Random) -> None:
                 written,
                 batch,
                 brands,
-                who,
+                rng.choice(known_as),
                 f"o{number}-{person}-{next(serial)}",
             )
         for _ in range(rng.choice([0, 0, 1, 2])):
@@ -213,7 +219,7 @@ def _history(landing: Landing, number: int, rng: random.Random) -> None:
                 message_id=f"x{number}-{person}-{next(serial)}",
                 channel="sms",
                 campaign_id=rng.choice(["", *(f"c{b}" for b in brands)]),
-                **who,
+                **rng.choice(known_as),
                 sent_at=written(at),
                 delivered_at=rng.choice(["", written(at)]),
             )
@@ -240,6 +246,31 @@ def _history(landing: Landing, number: int, rng: random.Random) -> None:
             starts_on="2021-01-01",
             ends_on="2024-12-31",
         )
+
+
+def _other_numbers(landing: Landing, rng: random.Random, person: str, member: str) -> list[dict]:
+    """Other numbers under which the person is logged, and the links that say so: landed at once, late (a merge),
+    withdrawn later (a split) or never."""
+    numbers = [f"n{person}-{i}" for i in range(rng.choice([0, 0, 1, 2]))]
+    linked_to = [("member_id", member)]
+    for value in numbers:
+        fate = rng.choice(["at once", "late", "late", "withdrawn", "never"])
+        left_type, left_value = rng.choice(linked_to)
+        if fate != "never":
+            row = landing.add(
+                "identity_links",
+                LAST_BATCH if fate == "late" else FIRST_BATCH,
+                source_system="x",
+                left_type=left_type,
+                left_value=left_value,
+                right_type="customer_no",
+                right_value=value,
+                linked_at=rng.choice(["", "2024-03-20 10:00:00"]),
+            )
+            if fate == "withdrawn":
+                landing.withdrawn.append(row)
+        linked_to.append(("customer_no", value))
+    return [{"identifier_type": "customer_no", "identifier_value": value} for value in numbers]
 
 
 def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) -> None:

@@ -1,7 +1,8 @@
 """The slow reading of METRICS.md sections 0, 3, 4: stages and FAST, per customer and per day, in plain Python.
 
 Straight from the files of a landing folder. No rule table, no spells, no SQL: for every customer, brand and day each
-sentence of METRICS is asked as it stands there. A customer is one identifier (identity has its own oracle).
+sentence of METRICS is asked as it stands there. A customer is what `identity_links` tie together, named by the first
+of its identifiers in order of type and value; nothing here guards a link (identity has its own oracle).
 """
 
 from __future__ import annotations
@@ -407,12 +408,13 @@ def read_landing(
 ) -> dict[tuple[str, tuple[str, str]], Customer]:
     """Customers by (brand, (identifier type, identifier value)), from rows dated up to the as-of date."""
     customers: dict = defaultdict(Customer)
+    names = people(root, as_of)
 
     def person(row, kind="identifier"):
         if not row.get(f"{kind}_type"):
             return None
         identifier = (str(row[f"{kind}_type"]), str(row[f"{kind}_value"]))
-        return identifier if keep(identifier) else None
+        return names.get(identifier, identifier) if keep(identifier) else None
 
     def brand(row):
         return row.get("brand_id") or "default"
@@ -440,7 +442,7 @@ def read_landing(
         at, who = _time(row["occurred_at"]), ("member_id", str(row["member_id"]))
         if not keep(who) or at.date() > as_of:
             continue
-        c = customers[brand(row), who]
+        c = customers[brand(row), names.get(who, who)]
         c.other_days.append(at.toordinal())
         if row["event"] == "join":
             c.days["join"].append(at.toordinal())
@@ -495,6 +497,22 @@ def read_landing(
         if who is not None and row.get("accepted_at") and _time(row["accepted_at"]).date() <= as_of:
             customers["default", who].days["referral"].append(_time(row["accepted_at"]).toordinal())
     return dict(customers)
+
+
+def people(root: Path, as_of: date) -> dict[tuple[str, str], tuple[str, str]]:
+    """Name of the customer of every linked identifier: the least identifier that links lead to."""
+    names: dict = {}
+    key = ("source_system", "left_type", "left_value", "right_type", "right_value")
+    for row in rows(root, "identity_links", key):
+        if row.get("linked_at") and _time(row["linked_at"]).date() > as_of:
+            continue
+        ends = [(row[f"{side}_type"], row[f"{side}_value"]) for side in ("left", "right")]
+        joined = {names.get(end, end) for end in ends}
+        names |= {end: end for end in ends if end not in names}
+        for identifier, name in list(names.items()):
+            if name in joined:
+                names[identifier] = min(joined)
+    return names
 
 
 def rows(root: Path, entity: str, key: tuple[str, ...]):

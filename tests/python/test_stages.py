@@ -22,6 +22,13 @@ LANDINGS = Path(
 HISTORIES = int(os.environ.get("QUANYU_STAGE_HISTORIES", "30"))
 SEED = int(os.environ.get("QUANYU_STAGE_SEED", "1"))
 ENGINE = ["customer_day", "int_stages__spells", "fct_stage_spells"]
+LEDGER = [
+    "int_stages__calendar",
+    "int_stages__daily",
+    "stage_flows",
+    "fast_daily",
+    "published_figures",
+]
 SPELLS = """
     select model, brand_id, customer_key, stage, valid_from, valid_to, previous_stage, next_stage
     from lifecycle.int_stages__spells order by all
@@ -66,37 +73,74 @@ def test_random_histories_agree_with_the_slow_reading_after_late_data(grown):
     assert differences(warehouse.database, _answers(landing, as_of), as_of) == []
 
 
-def test_every_published_figure_that_late_rows_changed_is_in_the_ledger(grown):
+METRICS = [
+    "fertility",
+    "fertility_active",
+    "advancing_base",
+    "advancing_deepened",
+    "superiority",
+    "superiority_super",
+    "thriving_active_30d",
+    "thriving_active_180d",
+]
+
+
+def _changed_people(before: Path, after: Path, as_of: date) -> set[tuple[str, str]]:
+    """Identifiers of customers known before whose identifiers came or went: merged and split ones."""
+    old, new = (stages.people(landing, as_of) for landing in (before, after))
+    known = {who for _, who in stages.read_landing(before, as_of)} | set(old)
+    identifiers = known | set(new)
+
+    def together(names, one):
+        name = names.get(one, one)
+        return {other for other in identifiers if names.get(other, other) == name}
+
+    changed = [one for one in known if together(old, one) != together(new, one)]
+    return {other for one in changed for names in (old, new) for other in together(names, one)}
+
+
+def test_every_published_figure_that_changed_is_in_the_ledger_with_its_causes(grown):
     warehouse, landing = grown
     early, late = date.fromisoformat(histories.FIRST_BATCH), histories.AS_OF.date()
-    published = _answers(landing.parent / "first", early).fast
-    now = _answers(landing, late).fast
-    metrics = [
-        "fertility",
-        "fertility_active",
-        "advancing_base",
-        "advancing_deepened",
-        "superiority",
-        "superiority_super",
-        "thriving_active_30d",
-        "thriving_active_180d",
-    ]
-    expected = {
-        (brand, day, metric, row[metric], now[brand, day][metric])
-        for (brand, day), row in published.items()
-        for metric in metrics
-        if row[metric] != now[brand, day][metric]
-    }
+    first = landing.parent / "first"
+
+    def figures(root: Path, as_of: date, keep=lambda identifier: True) -> dict:
+        return stages.answer(stages.read_landing(root, as_of, keep), as_of).fast
+
+    published, now = figures(first, early), figures(landing, late)
+    moved = _changed_people(first, landing, early)
+    old_share, new_share = (
+        figures(root, as_of, lambda one: one in moved)
+        for root, as_of in ((first, early), (landing, late))
+    )
+    expected = set()
+    for (brand, day), row in published.items():
+        for metric in METRICS:
+            old, new = row[metric], now[brand, day][metric]
+            if old == new:
+                continue
+            key = (brand, day)
+            by_identity = new_share.get(key, {}).get(metric, 0) - old_share.get(key, {}).get(
+                metric, 0
+            )
+            for cause, change in (
+                ("identity changed", by_identity),
+                ("rows changed", new - old - by_identity),
+            ):
+                if change:
+                    expected.add((*key, metric, old, new, cause, change))
     found = set(
         _rows(
             warehouse,
             """
-        select brand_id, as_of_date, metric, old_figure, new_figure from audit.restatements
-        where cause = 'rows changed'
+        select brand_id, as_of_date, metric, old_figure, new_figure, cause, change from audit.restatements
+        where cause <> 'rules changed'
     """,
         )
     )
-    assert found == expected and found
+    assert found == expected
+    assert {row[5] for row in found} == {"identity changed", "rows changed"}
+    assert _rows(warehouse, "select * from audit.restatements where cause = 'rules changed'") == []
 
 
 def test_the_same_day_built_again_changes_nothing_and_equals_a_full_build(grown):
@@ -116,7 +160,7 @@ def test_the_same_day_built_again_changes_nothing_and_equals_a_full_build(grown)
     assert [_rows(warehouse, table) for table in tables] == incremental
 
 
-def test_a_seventh_model_is_seed_rows_and_a_new_version_keeps_the_history_before_its_day(grown):
+def test_a_seventh_model_is_seed_rows_and_changed_rules_keep_or_restate_history_on_purpose(grown):
     warehouse, landing = grown
     with duckdb.connect(str(warehouse.database)) as connection:
         connection.execute("""
@@ -138,8 +182,9 @@ def test_a_seventh_model_is_seed_rows_and_a_new_version_keeps_the_history_before
             insert into reference.stage_rules values
                 ('seventh', 1, 'regular', 1, 1, 'purchase', 'events', 3, null),
                 ('seventh', 2, 'regular', 1, 1, 'purchase', 'events', 2, null);
+            delete from reference.stage_rules where model = 'aipl' and behaviour in ('ad_impression', 'login');
         """)
-    warehouse.run(select=ENGINE)
+    warehouse.run(select=["int_stages__spells_replaced", *ENGINE, *LEDGER])
     as_of = histories.AS_OF.date()
     changed = date(2024, 3, 15).toordinal()
 
@@ -170,6 +215,19 @@ def test_a_seventh_model_is_seed_rows_and_a_new_version_keeps_the_history_before
         "regular",
     }
     assert found == expected
+
+    restated = _rows(
+        warehouse,
+        """
+        select metric, cause, sum(change), sum(new_figure - old_figure) from audit.restatements
+        where restated_at = (select max(restated_at) from audit.restatements)
+        group by all order by all
+        """,
+    )
+    assert {metric for metric, *_ in restated} >= {"fertility", "fertility_active"}
+    assert {cause for _, cause, *_ in restated} == {"rules changed"}
+    assert all(change == whole for *_, change, whole in restated)
+    assert next(change for metric, _, change, _ in restated if metric == "fertility") < 0
 
 
 @pytest.mark.skipif(not LANDINGS.is_dir(), reason=f"no real landings at {LANDINGS}")

@@ -2,9 +2,10 @@
 -- Why: an explanation that leaves a remainder is none.
 -- Not claimed: the change of a rate on a day without a denominator on both days.
 {{ config(meta={'dagster': {'ref': {'name': 'fast_drivers'}}}) }}
+{%- set deepened = ['fertility_active', 'advancing_deepened', 'advancing_deepened_a', 'advancing_deepened_i',
+                   'advancing_deepened_p'] %}
 with changes as (
-    {%- for metric in ['fertility', 'superiority', 'superiority_super', 'thriving_active_30d', 'thriving_active_180d',
-                       'advancing_rate', 'thriving_rate_30d', 'thriving_rate_180d'] %}
+    {%- for metric in quanyu.fast_sets().keys() | list + deepened + quanyu.fast_rates().keys() | list %}
     select
         today.brand_id,
         today.as_of_date,
