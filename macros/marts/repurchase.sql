@@ -19,3 +19,20 @@
 {% macro text_literals(texts) -%}
     {%- for text in texts -%}'{{ text | replace("'", "''") }}'{{ ', ' if not loop.last }}{%- endfor -%}
 {%- endmacro %}
+
+
+{#- Days until the next purchase that a person's own past and the cycle of the brand or category let expect:
+    w * mean gap + (1 - w) * cycle with w = gaps / (gaps + k). Gaps * mean gap is the span from first to last day. -#}
+{% macro expected_cycle(span_days, purchase_days, cycle_days) -%}
+    (({{ span_days }} + {{ var('repurchase_shrinkage') }} * {{ cycle_days }})
+    / ({{ purchase_days }} - 1 + {{ var('repurchase_shrinkage') }}))
+{%- endmacro %}
+
+
+{#- First day on which a person is overdue by `ratio` (a var; default: churned). -#}
+{% macro churned_on(last_purchase_on, expected_cycle_days, ratio=none) -%}
+    {{ quanyu.add_days(
+        last_purchase_on,
+        'ceil(' ~ (var('churn_lost_ratio') if ratio is none else ratio) ~ ' * greatest(' ~ expected_cycle_days ~ ', 1))'
+    ) }}
+{%- endmacro %}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
 
@@ -72,9 +74,13 @@ def raw_values(
 def score(
     value, peers: list, measure: str, scheme: str, breakpoints: list[dict], brand: str
 ) -> int:
-    """Score of one value among its peers. Worse peers are counted one by one, so equal values score equally."""
+    """Score of one value among its sorted peers. It counts the worse peers, so equal values score equally."""
     if scheme == "quintile":
-        worse = sum(p > value if measure == "recency" else p < value for p in peers)
+        worse = (
+            len(peers) - bisect_right(peers, value)
+            if measure == "recency"
+            else bisect_left(peers, value)
+        )
         return 1 if len(peers) == 1 else min(5, 1 + (5 * worse) // (len(peers) - 1))
     rows = [b for b in breakpoints if b["scheme"] == scheme and b["measure"] == measure]
     own = [b for b in rows if b["brand_id"] == brand]
@@ -101,7 +107,7 @@ def rfm(
         values = raw_values(orders, refunds, domains, day, window)
         for brand, scope in {key[:2] for key in values}:
             people = {key: v for key, v in values.items() if key[:2] == (brand, scope)}
-            columns = [list(c) for c in zip(*people.values(), strict=True)]
+            columns = [sorted(c) for c in zip(*people.values(), strict=True)]
             scores_of = [
                 {
                     v: score(v, columns[i], measure, scheme, breakpoints, brand)
@@ -115,3 +121,65 @@ def rfm(
                 code = "".join("1" if s[i] >= means[i] else "0" for i in range(3))
                 result[(day, *key)] = (*people[key], *s, code)
     return result
+
+
+def segments(answer: dict[tuple, tuple]) -> dict[tuple, tuple]:
+    """(day, brand, scope, code) -> (customers, orders, money), of the codes that somebody has."""
+    return _summed(((*key[:3], row[6]), row) for key, row in answer.items())
+
+
+def cross(answer: dict[tuple, tuple]) -> dict[tuple, tuple]:
+    """(day, brand, scope, grid, row value, column value) -> (customers, orders, money)."""
+    cells = []
+    for (day, brand, scope, customer), row in answer.items():
+        _, _, _, r, f, m, _ = row
+        for grid, one, other in (("r_f", r, f), ("r_m", r, m), ("f_m", f, m)):
+            cells.append(((day, brand, scope, grid, str(one), str(other)), row))
+        if scope == "all":
+            codes = [
+                answer.get((day, brand, domain, customer), ("none",))[-1]
+                for domain in ("online", "offline")
+            ]
+            cells.append(((day, brand, scope, "online_offline", *codes), row))
+    return _summed(cells)
+
+
+def _summed(cells) -> dict[tuple, tuple]:
+    people, orders, money = Counter(), Counter(), {}
+    for cell, row in cells:
+        people[cell] += 1
+        orders[cell] += row[1]
+        money[cell] = money.get(cell, Decimal(0)) + row[2]
+    return {cell: (people[cell], orders[cell], money[cell]) for cell in people}
+
+
+def migration(answer: dict[tuple, tuple]) -> dict[tuple, tuple]:
+    """(brand, scope, period, from day, to day, from code, to code) -> (customers, who bought in between): between
+    neighbouring month ends, month ends three months apart, and the last month end and an as-of date within a month."""
+    by_day: dict[dt.date, dict[tuple, tuple]] = {}
+    for (day, *key), row in answer.items():
+        by_day.setdefault(day, {})[tuple(key)] = row
+    people, buyers = Counter(), Counter()
+    for start in by_day:
+        for end in by_day:
+            months = 12 * (end.year - start.year) + end.month - start.month
+            if not _is_month_end(start) or months not in (1, 3):
+                continue
+            if not _is_month_end(end):
+                period = "month_to_date" if months == 1 else None
+            else:
+                period = "month" if months == 1 else "quarter"
+            if period is None:
+                continue
+            before, after = by_day[start], by_day[end]
+            for key in before.keys() | after.keys():
+                brand, scope, _ = key
+                codes = [side[key][6] if key in side else "none" for side in (before, after)]
+                move = (brand, scope, period, start, end, *codes)
+                people[move] += 1
+                buyers[move] += key in after and after[key][0] < (end - start).days
+    return {move: (people[move], buyers[move]) for move in people}
+
+
+def _is_month_end(day: dt.date) -> bool:
+    return (day + dt.timedelta(days=1)).day == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -67,6 +68,16 @@ def compiled(workspace: Path, models: list[str], variables: str = "{}") -> dict[
     result = dbt(workspace, "compile", "--select", *models, "--vars", variables)
     code = {r.node.name: r.node.compiled_code for r in result.result}
     return {name: code[name] for name in models}
+
+
+@functools.cache
+def clv_fits():
+    """The Python model int_clv__fits as a module: its functions need no dbt."""
+    path = PROJECT / "models" / "marts" / "value" / "int_clv__fits.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class Warehouse:

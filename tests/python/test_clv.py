@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from compiled import PROJECT, Warehouse, compiled, real
+from compiled import PROJECT, Warehouse, clv_fits, compiled, real
 
 sys.path.insert(0, str(PROJECT / "tests" / "oracle"))
 import clv_oracle as oracle
 
-
-def _load(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-clv = _load(PROJECT / "models" / "marts" / "value" / "int_clv__fits.py")
+clv = clv_fits()
 
 
 def simulated(customers: int, seed: int = 7) -> pd.DataFrame:

@@ -29,9 +29,8 @@ churn_warnings as (
         cast(people.purchase_days as integer) as purchase_days,
         cast(round(people.expected_cycle_days, 4) as double) as expected_cycle_days,
         cast(round(people.overdue_ratio, 4) as double) as overdue_ratio,
-        cast({{ quanyu.add_days(
-            'people.last_purchase_on',
-            'ceil(' ~ var('churn_warning_ratio') ~ ' * greatest(people.expected_cycle_days, 1))'
+        cast({{ quanyu.churned_on(
+            'people.last_purchase_on', 'people.expected_cycle_days', var('churn_warning_ratio')
         ) }} as date) as warned_on,
         worth.p_alive,
         worth.historical_value,

@@ -22,11 +22,25 @@ backtests as (
     where level = 'all'
 ),
 
+-- Days of history in cycles of the brand: a fit on less than two has seen few come back.
+histories as (
+    select
+        groups.brand_id,
+        {{ quanyu.days_between('min(groups.first_purchase_on)', 'max(groups.observation_date)') }}
+        / greatest(max(observations.cycle_days), 1) as cycles_seen
+    from {{ ref('int_clv__frequency_groups') }} as groups
+    inner join {{ ref('int_value__observations') }} as observations
+        on groups.brand_id = observations.brand_id and observations.observation = 'as_of'
+    where groups.fit_name = 'as_of'
+    group by groups.brand_id
+),
+
 reasoned as (
     select
         fits.brand_id,
         case
             when fits.repeat_customers < {{ var('clv_min_repeat_buyers') }} then 'too few repeat buyers'
+            when histories.cycles_seen < {{ var('clv_min_cycles') }} then 'history too short'
             when not fits.is_converged then 'fit did not converge'
             when fits.q <= 1 then 'mean order value has no limit (q <= 1)'
             when backtests.brand_id is null then 'no back-test: too few repeat buyers before the hold-out'
@@ -34,6 +48,7 @@ reasoned as (
             when not fits.is_calibration_converged then 'back-test failed: its fit did not converge'
         end as not_used_reason
     from fits
+    left join histories on fits.brand_id = histories.brand_id
     left join backtests on fits.brand_id = backtests.brand_id
 ),
 

@@ -31,9 +31,8 @@ expected as (
     select
         people.*,
         cycles.cycle_days as category_cycle_days,
-        -- w * mean + (1 - w) * cycle with w = gaps / (gaps + k): gaps * mean is the span.
-        (people.span_days + {{ var('repurchase_shrinkage') }} * cycles.cycle_days)
-        / (people.purchase_days - 1 + {{ var('repurchase_shrinkage') }}) as expected_cycle_days
+        {{ quanyu.expected_cycle('people.span_days', 'people.purchase_days', 'cycles.cycle_days') }}
+            as expected_cycle_days
     from people
     inner join cycles
         on

@@ -3,27 +3,11 @@
 -- Not here: messages that failed; campaigns of other scenarios (var reminder_scenarios).
 {{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
 
-with as_of as (
-    select as_of_date from {{ ref('as_of') }}
-),
-
-identities as (
-    select
-        identifier_key,
-        customer_key
-    from {{ ref('int_identity__customer_map') }}
-)
-
-select distinct
-    campaigns.brand_id,
-    messages.campaign_id,
-    identities.customer_key,
-    coalesce(messages.is_control, false) as is_control,
-    messages.sent_on
-from {{ ref('stg_landing__messages') }} as messages
-inner join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
-inner join identities on messages.identifier_key = identities.identifier_key
-inner join as_of on messages.sent_on <= as_of.as_of_date
-where
-    messages.failed_reason is null
-    and campaigns.scenario in ({{ quanyu.text_literals(var('reminder_scenarios')) }})
+select
+    brand_id,
+    campaign_id,
+    customer_key,
+    is_control,
+    sent_on
+from {{ ref('int_value__contacts') }}
+where scenario in ({{ quanyu.text_literals(var('reminder_scenarios')) }})

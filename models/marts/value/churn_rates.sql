@@ -1,0 +1,112 @@
+-- Grain: one row per brand, relationship (purchase, member, follower, wecom_contact, group_member) and month.
+-- Why: of those who were there when the month began, how many left in it. To stop buying and to unfollow are two
+--      ways of leaving and two rows.
+-- Not here: the running month; who it was (churn_warnings); what happened to them afterwards.
+with spells as (
+    select
+        brand_id,
+        relationship,
+        cast({{ dbt.date_trunc('month', 'live_from') }} as date) as begun_month,
+        cast({{ dbt.date_trunc('month', 'live_to') }} as date) as ended_month
+    from {{ ref('int_value__active_spells') }}
+),
+
+as_of as (
+    select as_of_date from {{ ref('as_of') }}
+),
+
+flows as (
+    select
+        brand_id,
+        relationship,
+        begun_month as flow_month,
+        1 as gained,
+        0 as ended,
+        0 as lost
+    from spells
+    union all
+    select
+        brand_id,
+        relationship,
+        ended_month as flow_month,
+        0 as gained,
+        1 as ended,
+        case when begun_month < ended_month then 1 else 0 end as lost
+    from spells
+    where ended_month is not null
+),
+
+monthly as (
+    select
+        brand_id,
+        relationship,
+        flow_month,
+        sum(gained) as gained,
+        sum(ended) as ended,
+        sum(lost) as lost
+    from flows
+    group by brand_id, relationship, flow_month
+),
+
+firsts as (
+    select
+        brand_id,
+        relationship,
+        min(flow_month) as first_month
+    from monthly
+    group by brand_id, relationship
+),
+
+numbers as (
+    {{ quanyu.whole_numbers(0, var('churn_months')) }}
+),
+
+months as (
+    select
+        firsts.brand_id,
+        firsts.relationship,
+        cast({{ dbt.dateadd('month', 'numbers.n', 'firsts.first_month') }} as date) as churn_month
+    from firsts
+    cross join numbers
+    cross join as_of
+    where
+        cast({{ dbt.last_day(dbt.dateadd('month', 'numbers.n', 'firsts.first_month'), 'month') }} as date)
+        <= as_of.as_of_date
+),
+
+-- Spells of one person do not overlap, so spells live at the end of a day are people.
+counted as (
+    select
+        months.brand_id,
+        months.relationship,
+        months.churn_month,
+        coalesce(monthly.gained, 0) as gained_customers,
+        coalesce(monthly.lost, 0) as lost_customers,
+        coalesce(sum(monthly.gained - monthly.ended) over (
+            partition by months.brand_id, months.relationship order by months.churn_month
+            rows between unbounded preceding and 1 preceding
+        ), 0) as base_customers
+    from months
+    left join monthly
+        on
+            months.brand_id = monthly.brand_id
+            and months.relationship = monthly.relationship
+            and months.churn_month = monthly.flow_month
+),
+
+churn_rates as (
+    select
+        as_of.as_of_date,
+        cast(counted.brand_id as {{ dbt.type_string() }}) as brand_id,
+        cast(counted.relationship as {{ dbt.type_string() }}) as relationship,
+        counted.churn_month,
+        cast(counted.base_customers as bigint) as base_customers,
+        cast(counted.gained_customers as bigint) as gained_customers,
+        cast(counted.lost_customers as bigint) as lost_customers,
+        cast(counted.lost_customers as double) / nullif(counted.base_customers, 0) as churn_rate
+    from counted
+    cross join as_of
+)
+
+select * from churn_rates
+order by brand_id, relationship, churn_month
