@@ -260,6 +260,15 @@ class _Reader:
         )
         return {row["stage"]: row["name"] for row in rows}
 
+    def other_stage_names(self) -> dict[str, str]:
+        """Name of each stage of the models behind FAST, such as live members."""
+        rows = self.marts.ask(
+            "reference.stages",
+            f"select stage, name_{self.language} as name from reference.stages"
+            " where starts_with(model, 'fast_') order by model desc, stage",
+        )
+        return {row["stage"]: row["name"] for row in rows}
+
     def fast(self, flow: Row | None) -> list[Row]:
         """A verdict per letter of FAST."""
         by_day = {
@@ -442,7 +451,7 @@ class _Reader:
             return ""
         if dimension == "stage":
             name = self.stage_names(STAGE_MODEL).get(value)
-            return f"{value} {name}" if name else self.said.get(f"stage_{value}", value)
+            return f"{value} {name}" if name else self.other_stage_names().get(value, value)
         if dimension in STEP_DIMENSIONS:
             return self.said.get(f"{dimension}_{value}", value)
         if dimension.endswith("channel"):

@@ -16,6 +16,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "as_of": ("数据截至", "As of"),
     "status_ok": ("数据完整", "Data complete"),
     "status_held": ("有批次被扣留", "Held"),
+    "status_hold": ("暂缓发布", "Held"),
     "status_empty": ("没有数据", "No data"),
     "headline_empty": (
         "到这一天为止，这个品牌还没有一位可识别的消费者。",
@@ -90,7 +91,6 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "dimension_behaviour": ("行为", "behaviour"),
     "behaviour_purchase": ("购买", "purchase"),
     "behaviour_other": ("其他", "other"),
-    "stage_active": ("活跃", "active"),
     "chance": (
         "人数少，变化可能只是随机波动，所以最多亮黄灯。",
         "Few cases: the change may be chance, so amber at most.",
@@ -271,23 +271,23 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "failed_not_null": (
         "{table} 的 {column} 有 {rows} 行为空。",
-        "{rows} rows of {table} have no {column}.",
+        "{table} has no {column} in {rows} of its rows.",
     ),
     "failed_unique": (
         "{table} 的 {column} 有 {rows} 个值重复。",
-        "{rows} values of {column} in {table} appear more than once.",
+        "{column} of {table} has values that appear more than once: {rows}.",
     ),
     "failed_accepted_values": (
         "{table} 的 {column} 出现 {rows} 种不该有的取值。",
-        "{column} in {table} has {rows} values that are not allowed.",
+        "{column} of {table} has values that are not allowed: {rows}.",
     ),
     "failed_relationships": (
         "{table} 的 {column} 有 {rows} 行在另一张表里找不到。",
-        "{rows} rows of {table} point with {column} at nothing.",
+        "{column} of {table} points at nothing in {rows} of its rows.",
     ),
     "failed_test": (
         "检查 {name} 没有通过，{rows} 行不符。",
-        "The check {name} failed: {rows} rows do not hold.",
+        "The check {name} failed; rows that do not hold: {rows}.",
     ),
     "failed_to_run": ("检查 {name} 没能运行。", "The check {name} could not run."),
     "failed_model": ("表 {name} 没有建成。", "The table {name} could not be built."),

@@ -307,8 +307,12 @@ def test_a_held_page_needs_no_warehouse_and_nothing_published_gives_no_page(data
 @pytest.mark.parametrize(
     ("changed", "zh", "en"),
     [
-        ({}, "fct 的 c 有 3 行为空。", "3 rows of fct have no c."),
-        ({"test": "assert_x"}, "检查 t 没有通过，3 行不符。", "The check t failed: 3 rows"),
+        ({}, "fct 的 c 有 3 行为空。", "fct has no c in 3 of its rows."),
+        (
+            {"test": "assert_x"},
+            "检查 t 没有通过，3 行不符。",
+            "The check t failed; rows that do not hold: 3.",
+        ),
         ({"column": ""}, "检查 t 没有通过", "The check t failed"),
         ({"rows": None}, "检查 t 没能运行。", "The check t could not run."),
         ({"kind": "model", "name": "m"}, "表 m 没有建成。", "The table m could not be built."),
