@@ -9,6 +9,8 @@ ACCEPT_HELD ?=
 SERVING ?=
 VERSION ?=
 PORT ?= 3000
+BI_PORT ?= 5439
+POSTGRES ?=
 WORKERS ?= 2
 SIZES ?= 1,10,50
 PYTHON := .venv/bin/python
@@ -19,11 +21,11 @@ export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help run report ui rollback test lint soak bench clean lock setup
+.PHONY: help run report ui bi-up bi-down publish-postgres rollback test lint soak bench clean lock setup
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 run: setup  ## land, judge, build and publish (the demo world, or LANDING=folder)
 	@$(PYTHON) -m orchestration run $(if $(LANDING),--landing "$(LANDING)") \
@@ -39,6 +41,19 @@ report: setup  ## write the newest day's health report again, without building d
 ui: setup  ## Dagster's web UI on localhost (PORT=3000)
 	@$(PYTHON) -m orchestration ui --port $(PORT) $(if $(LANDING),--landing "$(LANDING)") \
 		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(SERVING),--serving "$(SERVING)")
+
+bi-up: setup  ## start PostgreSQL on loopback for BI tools and publish into it (BI_PORT=5439; needs the Debian package postgresql)
+	@$(PYTHON) -m orchestration bi-up --port $(BI_PORT) $(if $(LANDING),--landing "$(LANDING)") \
+		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(SERVING),--serving "$(SERVING)")
+
+bi-down:  ## stop it; its data stays
+	@$(PYTHON) -m orchestration bi-down $(if $(LANDING),--landing "$(LANDING)") \
+		$(if $(WORKSPACE),--workspace "$(WORKSPACE)")
+
+publish-postgres: setup  ## put what readers see into PostgreSQL: that of bi-up, or POSTGRES=postgresql://...
+	@$(PYTHON) -m orchestration publish-postgres --port $(BI_PORT) $(if $(LANDING),--landing "$(LANDING)") \
+		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(SERVING),--serving "$(SERVING)") \
+		$(if $(POSTGRES),--postgres "$(POSTGRES)")
 
 rollback:  ## let readers see the version before (SERVING=folder, VERSION=name)
 	@$(PYTHON) -m orchestration rollback "$(or $(SERVING),var/demo/serving)" $(VERSION)

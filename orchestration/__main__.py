@@ -13,7 +13,18 @@ import duckdb
 
 from orchestration.gate import GateError
 from orchestration.intake import LandingError
-from orchestration.job import locate, make_demo, report_lines, run, write_report
+from orchestration.job import (
+    Settings,
+    conclude,
+    hold_of_batches,
+    hold_of_error,
+    locate,
+    make_demo,
+    report_lines,
+    run,
+    tell,
+    write_report,
+)
 from orchestration.report.words import LANGUAGES
 from orchestration.serving import ServingError, rollback
 from orchestration.warehouse import BuildError
@@ -114,9 +125,21 @@ def run_command(
         sys.exit(2)
     except (GateError, BuildError, ServingError) as error:
         click.echo(str(error), err=True)
+        conclude(settings, hold_of_error(settings, error))
+        _report(settings, err=True, alerting=True)
         sys.exit(1)
-    click.echo("\n".join(report_lines(settings, outcome) + write_report(settings)))
+    conclude(settings, hold_of_batches(settings, outcome.blocking) if outcome.blocking else None)
+    click.echo("\n".join(report_lines(settings, outcome)))
+    _report(settings, alerting=True)
     click.echo(f"done in {time.monotonic() - started:.0f} s")
+
+
+def _report(settings: Settings, *, err: bool = False, alerting: bool = False) -> None:
+    """Write the health report, say where it lies, and alert whom the environment names."""
+    index, *pages = write_report(settings)
+    lines = [f"report     {page}" for page in pages or [index]]
+    for line in lines + (tell(settings, pages) if alerting else []):
+        click.echo(line, err=err)
 
 
 @main.command("report")
@@ -131,7 +154,7 @@ def report_command(language: str, **paths: Path | None) -> None:
         )
         sys.exit(2)
     try:
-        click.echo("\n".join(write_report(settings)))
+        _report(settings)
     except (duckdb.Error, ValueError) as error:
         click.echo(f"report: {error}", err=True)
         sys.exit(1)
@@ -148,6 +171,67 @@ def ui_command(port: int, memory: str, **paths: Path | None) -> None:
     if paths["landing"] is None:
         make_demo(click.echo)
     start(locate(**paths, memory_limit=memory), port)
+
+
+@main.command("publish-postgres")
+@locations
+@click.option(
+    "--postgres",
+    envvar="QUANYU_POSTGRES",
+    help="Where to, as postgresql://user:password@host:port/database. Default: the server that bi-up started.",
+)
+@click.option("--port", default=5439, show_default=True, envvar="QUANYU_BI_PORT")
+def publish_postgres_command(postgres: str | None, port: int, **paths: Path | None) -> None:
+    """Put the version that readers see into PostgreSQL, for BI tools."""
+    from orchestration.postgres import PostgresError, publish
+
+    settings = locate(**paths)
+    try:
+        server = _server(settings, port)
+        manifest = publish(settings.published, postgres or server.conninfo())
+    except PostgresError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    rows = sum(table["rows"] for table in manifest["tables"])
+    click.echo(f"postgres   {manifest['version']}: {len(manifest['tables'])} tables, {rows:,} rows")
+
+
+@main.command("bi-up")
+@locations
+@click.option("--port", default=5439, show_default=True, envvar="QUANYU_BI_PORT")
+def bi_up_command(port: int, **paths: Path | None) -> None:
+    """Start a PostgreSQL server for BI tools on loopback, and publish into it."""
+    from orchestration.postgres import NAME, READER, PostgresError, publish
+
+    settings = locate(**paths)
+    server = _server(settings, port)
+    try:
+        server.start()
+        manifest = publish(settings.published, server.conninfo())
+    except PostgresError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    click.echo(f"postgres   {manifest['version']} on 127.0.0.1:{port}, database {NAME}")
+    click.echo(f"           user {READER}, password in {server.folder / f'{READER}.password'}")
+
+
+@main.command("bi-down")
+@locations
+def bi_down_command(**paths: Path | None) -> None:
+    """Stop the server that bi-up started; its data stays."""
+    from orchestration.postgres import PostgresError
+
+    try:
+        _server(locate(**paths), 0).stop()
+    except PostgresError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+def _server(settings: Settings, port: int):
+    from orchestration.postgres import Server
+
+    return Server(settings.workspace / "postgres", port)
 
 
 @main.command("rollback")

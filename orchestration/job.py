@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,20 +13,23 @@ from pathlib import Path
 import duckdb
 
 from orchestration.contract import load_contract
+from orchestration.gate import GateError
 from orchestration.gate.judge import judge
 from orchestration.gate.profile import profile
+from orchestration.hold import Hold, clear_hold, held_day, read_hold
 from orchestration.intake import Admission, LandingError, Prepared, Verdict, admit, prepare
 from orchestration.intake.registry import RegistryRow, read_registry
 from orchestration.serving import (
     DATABASE,
     Publication,
+    ServingError,
     blocking_holds,
     current,
     current_manifest,
     hold_name,
     publish,
 )
-from orchestration.warehouse import PROJECT, Build, Dbt
+from orchestration.warehouse import PROJECT, Build, BuildError, Dbt
 
 DEMO = PROJECT / "var" / "demo"
 
@@ -205,13 +209,93 @@ def judged(prepared: Prepared, settings: Settings) -> Mapping[tuple[str, str], V
     )
 
 
-def write_report(settings: Settings) -> list[str]:
-    """Write the health report of the warehouse's day into `reports` of the workspace; say where it lies."""
-    from orchestration.report import write_reports
+def write_report(settings: Settings) -> list[Path]:
+    """Write the health report into `reports` of the workspace: of the warehouse's day, or, while a day is kept back
+    (`conclude`), of what readers still see, marked as held. Returns the index and the pages.
+    """
+    from orchestration.report import write_held_reports, write_reports
 
-    folder = settings.workspace / "reports"
-    index, *pages = write_reports(settings.database, folder, settings.report_language)
-    return [f"report     {page}" for page in pages] or [f"report     {index}"]
+    folder, hold = settings.workspace / "reports", read_hold(settings.workspace)
+    if hold is None:
+        return write_reports(settings.database, folder, settings.report_language)
+    version = current(settings.published)
+    return write_held_reports(
+        hold,
+        version and version / DATABASE,
+        settings.database,
+        folder,
+        settings.report_language,
+    )
+
+
+def tell(
+    settings: Settings, pages: Iterable[Path], environ: Mapping[str, str] = os.environ
+) -> list[str]:
+    """Alert people of a day that is kept back, or of the lights of its reports; a line on each channel that was tried.
+
+    `pages` are those that `write_report` wrote. A past day that somebody chose tells nothing. Raises nothing: whatever
+    becomes of an alert, the run is what it was.
+    """
+    from orchestration import alerts
+
+    hold = read_hold(settings.workspace)
+    try:
+        if hold is not None:
+            events = [alerts.event_of_hold(hold, settings.report_language)]
+        elif settings.as_of_date:
+            return []
+        else:
+            found = (page.with_suffix(".json") for page in pages)
+            contents = [json.loads(p.read_text("utf-8")) for p in found if p.exists()]
+            events = alerts.events_of_lights(contents)
+        return alerts.alert(settings.workspace, events, environ)
+    except (
+        Exception
+    ) as error:  # a seed that somebody broke, a full disk; its text may hold a secret
+        return [f"alert      NOT sent: {type(error).__name__}"]
+
+
+def conclude(settings: Settings, hold: Hold | None) -> None:
+    """Remember how a run ended: what keeps its day back, or None when it was published."""
+    if hold is None:
+        clear_hold(settings.workspace)
+    else:
+        hold.write(settings.workspace)
+
+
+def hold_of_batches(settings: Settings, blocking: Iterable[RegistryRow]) -> Hold:
+    """The day is kept back for the sake of these batches."""
+    rows = [
+        {
+            "entity": row.entity,
+            "batch": row.batch,
+            "status": row.status,
+            "reasons": "\n".join(hold_reasons(row)),
+        }
+        for row in blocking
+    ]
+    return Hold("batches", _day_of_run(settings), batches=rows)
+
+
+def hold_of_error(settings: Settings, error: Exception) -> Hold | None:
+    """The day is kept back because a step failed; None for a landing folder or a workspace that cannot be used:
+    that is the caller's mistake, and nothing has happened to the day.
+    """
+    if isinstance(error, BuildError):
+        return Hold("build", _day_of_run(settings), failures=error.failures, message=str(error))
+    kind = {GateError: "gate", ServingError: "serving"}.get(type(error))
+    return Hold(kind, _day_of_run(settings), message=str(error)) if kind else None
+
+
+def _day_of_run(settings: Settings) -> str:
+    manifest = current_manifest(settings.published)
+    landed = [row.batch_date for row in read_registry(settings.workspace).values()]
+    day = held_day(
+        settings.as_of_date,
+        [batch_date for batch_date in landed if batch_date],
+        manifest and manifest["as_of_date"],
+    )
+    return day or "0001-01-01"
 
 
 def claim_workspace(settings: Settings) -> None:

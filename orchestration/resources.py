@@ -32,6 +32,7 @@ class Warehouse(ConfigurableResource):
     database: str
     serving: str
     memory_limit: str = "4GB"
+    report_language: str = "zh"
 
     def settings(self, tags: Mapping[str, str], **options) -> Settings:
         """Settings of a run; its tags say whether held batches are judged again or done without."""
@@ -41,6 +42,7 @@ class Warehouse(ConfigurableResource):
             database=Path(self.database),
             serving=Path(self.serving),
             memory_limit=self.memory_limit,
+            report_language=self.report_language,
             accept_held=is_set(tags, ACCEPT_HELD),
             retry_held=is_set(tags, RETRY_HELD),
             **options,
@@ -70,6 +72,7 @@ def warehouse_from(environ: Mapping[str, str]) -> Warehouse:
         database=str(located.database),
         serving=str(located.published),
         memory_limit=environ.get("QUANYU_MEMORY", located.memory_limit),
+        report_language=environ.get("QUANYU_REPORT_LANGUAGE", located.report_language),
     )
 
 

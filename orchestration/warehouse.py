@@ -8,13 +8,22 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestration.hold import node_failure
+
 PROJECT = Path(__file__).parents[1]
 # dbt reads the same variable.
 MANIFEST = Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target")) / "manifest.json"
 
 
 class BuildError(RuntimeError):
-    """dbt did not finish; the message says which models or tests failed and where the log lies."""
+    """dbt did not finish; the message says which models or tests failed and where the log lies.
+
+    `failures` are the same, each as the parts of a sentence (hold.node_failure).
+    """
+
+    def __init__(self, message: str, failures: Iterable[Mapping] = ()) -> None:
+        super().__init__(message)
+        self.failures = list(failures)
 
 
 @dataclass
@@ -53,12 +62,13 @@ class Dbt:
         progress = _Progress(say)
         arguments = ["build", "--quiet"] + (["--full-refresh"] if full_refresh else [])
         result = self._invoke(arguments, callback=progress, check=False)
-        build = Build()
+        build, failed = Build(), []
         for node in result.result or []:
             kind = node.node.resource_type
             status = str(node.status)
             if status in ("error", "fail"):
                 build.failures.append(f"{node.node.name}: {_first_lines(node.message)}")
+                failed.append(node_failure(node.node.to_dict(), node.message, node.failures))
             elif status == "skipped":
                 build.skipped += 1
             elif kind == "model":
@@ -73,7 +83,8 @@ class Dbt:
             listed = "\n  ".join(build.failures) or "dbt gave no reason"
             raise BuildError(
                 f"the build failed; {build.skipped} nodes that depend on these were skipped:\n  {listed}\n"
-                f"The whole log is {self.log}. Published tables of earlier builds are untouched."
+                f"The whole log is {self.log}. Published tables of earlier builds are untouched.",
+                failed,
             )
         return build
 

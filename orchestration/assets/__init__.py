@@ -1,4 +1,4 @@
-"""The asset graph: landing files -> lake (through intake and gate) -> dbt models -> serving."""
+"""The asset graph: landing files -> lake (through intake and gate) -> dbt models -> serving -> report."""
 
 from dagster import Backoff, Jitter, RetryPolicy
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetKey, Failure
@@ -15,6 +16,8 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from orchestration.assets import RETRY, WRITER
 from orchestration.assets.landing import lake_key
+from orchestration.hold import node_failure
+from orchestration.job import Settings
 from orchestration.partitions import DAILY, ONE_RUN
 from orchestration.resources import Warehouse, dbt_project
 
@@ -50,6 +53,11 @@ class Translator(DagsterDbtTranslator):
         return dbt_resource_props.get("description", "").strip()
 
 
+def run_results_of(settings: Settings) -> Path:
+    """Where dbt says how the nodes of a Dagster run ended."""
+    return settings.workspace / "logs" / "dagster" / "run_results.json"
+
+
 PROJECT = dbt_project()
 NODES: Mapping[str, Mapping[str, Any]] = json.loads(PROJECT.manifest_path.read_text("utf-8"))[
     "nodes"
@@ -72,27 +80,48 @@ def dbt_build(
     """Build what was selected as of the last day of the run's partitions."""
     settings = warehouse.settings_for(context.run.tags, list(context.partition_keys))
     context.log.info(f"as of {settings.as_of_date or 'the newest batch'}")
-    target = settings.workspace / "logs" / "dagster"
-    (target / "run_results.json").unlink(missing_ok=True)
+    target = run_results_of(settings).parent
+    run_results_of(settings).unlink(missing_ok=True)
     settings.database.parent.mkdir(parents=True, exist_ok=True)
     with settings.dbt.environment():
         invocation = dbt.cli(["build"], context=context, target_path=target)
         try:
             yield from invocation.stream()
         except DagsterDbtCliRuntimeError as error:
-            failures = failure_messages(target / "run_results.json")
+            failures = failure_messages(run_results_of(settings))
             if is_worth_retrying(failures):
                 raise
             raise Failure("\n".join(failures), allow_retries=False) from error
 
 
-def failure_messages(run_results) -> list[str]:
-    """Why nodes failed, from dbt's run_results.json; empty when there is none."""
+def failed_results(run_results: Path) -> list[Mapping[str, Any]]:
+    """What dbt's run_results.json says of the nodes that failed; empty when there is none."""
     if not run_results.exists():
         return []
     results = json.loads(run_results.read_text(encoding="utf-8"))["results"]
+    return [result for result in results if result["status"] in ("error", "fail")]
+
+
+def failure_messages(run_results: Path) -> list[str]:
+    """Why nodes failed, a line each."""
+    return [f"{result['unique_id']}: {result['message']}" for result in failed_results(run_results)]
+
+
+def failed_nodes(
+    run_results: Path, nodes: Mapping[str, Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """The nodes that failed, each as the parts of a sentence (hold.node_failure)."""
     return [
-        f"{result['unique_id']}: {result['message']}"
-        for result in results
-        if result["status"] in ("error", "fail")
+        node_failure(
+            nodes.get(result["unique_id"]) or _unknown(result["unique_id"]),
+            result["message"],
+            result.get("failures"),
+        )
+        for result in failed_results(run_results)
     ]
+
+
+def _unknown(unique_id: str) -> Mapping[str, Any]:
+    """A node of which only the id is known: unit tests are no nodes of the manifest."""
+    kind, _, *names = unique_id.split(".")
+    return {"resource_type": kind, "name": ".".join(names)}

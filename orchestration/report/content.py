@@ -15,15 +15,19 @@ import duckdb
 
 from orchestration.contract import load_contract
 from orchestration.gate.pages import chinese_name
+from orchestration.hold import Hold
 from orchestration.report.words import (
     LIGHTS,
     QUARANTINE_KINDS,
+    failure_in_words,
     held_in_words,
     masked,
     number,
     percent,
+    signed,
     texts,
 )
+from orchestration.report.words import day as day_in_words
 
 STAGE_MODEL = "aipl"
 STOCK_DAYS = 180
@@ -32,6 +36,10 @@ TREND_DAYS = 30
 FEW = 10
 HELD_SHOWN = 12
 OWNERS_SHOWN = 8
+DRIVERS_SHOWN = 2
+# Dimensions of fast_drivers that tell a step together; each other one is told alone.
+STEP_DIMENSIONS = ("driver", "stage", "cause")
+UNNAMED = ("", "all", "none", "rate", "unknown", None)
 
 # FAST metric: numerator and denominator columns of a rate; nothing for a head-count.
 METRICS: dict[str, tuple[str, str] | None] = {
@@ -73,11 +81,17 @@ def as_of(connection: duckdb.DuckDBPyConnection) -> date | None:
     return rows[0]["as_of_date"] if rows else None
 
 
-def read(connection: duckdb.DuckDBPyConnection, brand: str, language: str = "zh") -> Content:
+def read(
+    connection: duckdb.DuckDBPyConnection,
+    brand: str,
+    language: str = "zh",
+    hold: Hold | None = None,
+) -> Content:
     """Everything the report of a brand says on the warehouse's day, in one language ('zh' or 'en').
 
     Days are ISO text, rates are shares of 1, money is in the brand's currency. A part without data is None or
-    empty; a table that is missing counts as empty. Raises ValueError for a language the report does not speak.
+    empty; a table that is missing counts as empty. `hold` says why the figures are not newer. Raises ValueError for
+    a language the report does not speak.
     """
     said = texts(language)
     day = as_of(connection)
@@ -86,16 +100,19 @@ def read(connection: duckdb.DuckDBPyConnection, brand: str, language: str = "zh"
     reader = _Reader(Marts(connection), brand, day, language, said)
     stock, flow = reader.stock(), reader.flow()
     fast = reader.fast(flow)
-    held, held_count = reader.held()
+    held, held_count = reader.held(hold)
+    kept_back = hold and held_back(hold, day, said, language)
     empty = all(letter["value"] in (None, 0) for letter in fast)
-    status = "held" if held_count else "empty" if empty else "ok"
+    status = "held" if hold or held_count else "empty" if empty else "ok"
     return {
         "format": 1,
         "brand": brand,
         "as_of": day.isoformat(),
         "language": language,
         "status": status,
-        "headline": headline(fast, empty, bool(held_count), said),
+        "headline": (kept_back["headline"] + said["space"] if kept_back else "")
+        + headline(fast, empty, bool(held_count and not hold), said),
+        "hold": kept_back,
         "held": held,
         "held_count": held_count,
         "fast": fast,
@@ -108,6 +125,27 @@ def read(connection: duckdb.DuckDBPyConnection, brand: str, language: str = "zh"
         "care": reader.care(),
         "quality": reader.quality(),
         "identity": reader.identity(),
+    }
+
+
+def held_back(hold: Hold, shown: date, said: dict[str, str], language: str) -> Row:
+    """Why a day was not published, in plain words; `shown` is the day whose figures stand in for it."""
+    days = {
+        "day": day_in_words(hold.day, language),
+        "shown": day_in_words(shown.isoformat(), language),
+    }
+    failures = [failure_in_words(failure, language) for failure in hold.failures]
+    sentences = [f"{failure['name']}: {failure['message']}" for failure in hold.failures]
+    if not failures and hold.message:
+        sentences = hold.message.splitlines()
+    return {
+        "kind": hold.kind,
+        "day": hold.day,
+        "headline": said["headline_hold"].format(**days),
+        "title": said["hold_title"].format(**days),
+        "lead": said[f"hold_{hold.kind}"].format(**days),
+        "reasons": [masked(text) for text in dict.fromkeys(failures)][:HELD_SHOWN],
+        "sentences": [masked(text) for text in sentences][:HELD_SHOWN],
     }
 
 
@@ -188,6 +226,7 @@ class Marts:
             f"{schema}.{name}"
             for schema, name in connection.execute(
                 "select table_schema, table_name from information_schema.tables"
+                " where table_catalog = current_database()"
             ).fetchall()
         }
 
@@ -221,6 +260,15 @@ class _Reader:
         )
         return {row["stage"]: row["name"] for row in rows}
 
+    def other_stage_names(self) -> dict[str, str]:
+        """Name of each stage of the models behind FAST, such as live members."""
+        rows = self.marts.ask(
+            "reference.stages",
+            f"select stage, name_{self.language} as name from reference.stages"
+            " where starts_with(model, 'fast_') order by model desc, stage",
+        )
+        return {row["stage"]: row["name"] for row in rows}
+
     def fast(self, flow: Row | None) -> list[Row]:
         """A verdict per letter of FAST."""
         by_day = {
@@ -239,6 +287,13 @@ class _Reader:
             metric = rows[0]["metric"] if rows else default
             trend = [[at.isoformat(), row[metric]] for at, row in by_day.items()]
             verdict = self.verdict(letter, metric, rows, now, before, flow)
+            verdict["drivers"] = self.drivers(
+                metric, verdict["change"], METRICS[metric] is not None
+            )
+            if verdict["drivers"]:
+                listed = self.said["joiner"].join(d["text"] for d in verdict["drivers"])
+                text = self.said["drivers"].format(drivers=listed)
+                verdict["reason"] += self.said["space"] + text
             verdicts.append(verdict | {"trend": [point for point in trend if point[1] is not None]})
         return verdicts
 
@@ -349,6 +404,98 @@ class _Reader:
             return self.said["reason_S"].format(all=number(now["superiority_super"]))
         return self.said["reason_T"].format(
             active=number(now[METRICS[metric][0]]), total=number(now["superiority"])
+        )
+
+    def drivers(self, metric: str, change: float | None, is_rate: bool) -> list[Row]:
+        """What moved a metric most in the week, in its direction; without a change the largest either way.
+
+        First the steps (who entered or left which stage, and why), then the one value of every other dimension that
+        weighs most. The dimensions are whatever columns fast_drivers has beside the known ones, so a new one needs
+        no code here.
+        """
+        table = "marts.fast_drivers"
+        fixed = ("brand_id", "as_of_date", "metric", "contribution")
+        columns = self.marts.ask(table, f"select column_name from (describe {table})")
+        dimensions = [row["column_name"] for row in columns if row["column_name"] not in fixed]
+        if change is None or not dimensions:
+            return []
+        steps = [name for name in dimensions if name in STEP_DIMENSIONS]
+        found = self.weighed(metric, steps, change)[:DRIVERS_SHOWN]
+        for name in dimensions:
+            if name not in steps:
+                weighed = self.weighed(metric, [name], change)
+                found += [row for row in weighed[:1] if row[name] not in UNNAMED]
+        for row in found:
+            words = [self.driver_word(name, row[name] or "") for name in dimensions if name in row]
+            by = row["by"]
+            words.append(f"{signed(by * 100, 2)} {self.said['points']}" if is_rate else signed(by))
+            row["text"] = " ".join(masked(word) for word in words if word)
+        return found
+
+    def weighed(self, metric: str, dimensions: list[str], change: float) -> list[Row]:
+        """Contributions of the week by some dimensions, the largest in the direction of the change first."""
+        named = ", ".join(f'"{name}"' for name in dimensions)
+        rows = self.marts.ask(
+            "marts.fast_drivers",
+            f"select {named}, sum(contribution) as by from marts.fast_drivers"
+            " where brand_id = ? and metric = ? and as_of_date > ? and as_of_date <= ?"
+            f" group by {named} having abs(sum(contribution)) > 1e-9 order by {named}",
+            [self.brand, metric, self.week_ago, self.day],
+        )
+        chosen = [row for row in rows if not change or (row["by"] > 0) == (change > 0)]
+        return sorted(chosen, key=lambda row: -abs(row["by"]))
+
+    def driver_word(self, dimension: str, value: str) -> str:
+        """A value of a dimension of fast_drivers in words; a dimension beyond the steps says its name."""
+        if value in UNNAMED:
+            return ""
+        if dimension == "stage":
+            name = self.stage_names(STAGE_MODEL).get(value)
+            return f"{value} {name}" if name else self.other_stage_names().get(value, value)
+        if dimension in STEP_DIMENSIONS:
+            return self.said.get(f"{dimension}_{value}", value)
+        if dimension.endswith("channel"):
+            value = self.channel_names().get(value, value)
+        elif dimension == "behaviour":
+            value = self.behaviour_names().get(value, value.replace("_", " "))
+        label = self.said.get(f"dimension_{dimension}", dimension.replace("_", " "))
+        return self.said["by_dimension"].format(dimension=label, value=value)
+
+    def channel_names(self) -> dict[str, str]:
+        """Name of each channel; the seed has Chinese names only, in English the code has to do."""
+        rows = self.marts.ask(
+            "reference.channels", "select channel, name_zh as name from reference.channels"
+        )
+        if self.language == "zh":
+            return {row["channel"]: row["name"] for row in rows}
+        return {row["channel"]: row["channel"].replace("_", " ") for row in rows}
+
+    def behaviour_names(self) -> dict[str, str]:
+        """Name of each behaviour that may drive a figure."""
+        rows = self.marts.ask(
+            "reference.event_types",
+            f"select event_type, name_{self.language} as name from reference.event_types",
+        )
+        return {row["event_type"]: row["name"] for row in rows} | {
+            "purchase": self.said["behaviour_purchase"],
+            "other": self.said["behaviour_other"],
+        }
+
+    def restated(self) -> list[Row]:
+        """Published figures of the last 30 days that have changed since, by metric: days, and the largest change."""
+        return self.marts.ask(
+            "audit.restatements",
+            """
+            select
+                metric,
+                count(distinct as_of_date) as days,
+                max(abs(change)) as largest
+            from audit.restatements
+            where brand_id = ? and as_of_date > ? and as_of_date <= ?
+            group by metric
+            order by days desc, metric
+            """,
+            [self.brand, self.day - timedelta(days=TREND_DAYS), self.day],
         )
 
     def stock(self) -> Row | None:
@@ -557,19 +704,10 @@ class _Reader:
         source = self.marts.ask("reference.as_of", "select as_of_source from reference.as_of")
         return self.day if source and source[0]["as_of_source"] == "chosen" else None
 
-    def held(self) -> tuple[list[Row], int]:
-        """Batches held, newest first, with their reasons in plain words; and how many there are."""
-        rows = self.marts.ask(
-            "audit.batches",
-            """
-            select entity, batch, status, coalesce(held_reasons, reasons) as reasons
-            from audit.batches
-            where (status = 'held' or held_reasons is not null)
-                and (batch_date is null or batch_date <= coalesce(?, batch_date))
-            order by batch_date desc nulls last, entity, batch
-            """,
-            [self.last_batch_day()],
-        )
+    def held(self, hold: Hold | None) -> tuple[list[Row], int]:
+        """Batches held, newest first, with their reasons in plain words; and how many there are. Of a day that is
+        kept back those for whose sake it is: nothing later has been built."""
+        rows = list(hold.batches) if hold else self.held_by_the_gate()
         titles = entity_names(self.language)
         shown = []
         for row in rows[:HELD_SHOWN]:
@@ -591,6 +729,20 @@ class _Reader:
                 }
             )
         return shown, len(rows)
+
+    def held_by_the_gate(self) -> list[Row]:
+        """Every batch on hold, newest first."""
+        return self.marts.ask(
+            "audit.batches",
+            """
+            select entity, batch, status, coalesce(held_reasons, reasons) as reasons
+            from audit.batches
+            where (status = 'held' or held_reasons is not null)
+                and (batch_date is null or batch_date <= coalesce(?, batch_date))
+            order by batch_date desc nulls last, entity, batch
+            """,
+            [self.last_batch_day()],
+        )
 
     def quality(self) -> Row | None:
         """Batches, freshness, quarantine and conservation; None without audit tables."""
@@ -648,6 +800,7 @@ class _Reader:
             ],
             "rows": fates[0] if fates else None,
             "quarantine": self.quarantine(titles),
+            "restated": self.restated(),
         }
 
     def quarantine(self, titles: dict[str, str]) -> list[Row]:

@@ -16,6 +16,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "as_of": ("数据截至", "As of"),
     "status_ok": ("数据完整", "Data complete"),
     "status_held": ("有批次被扣留", "Held"),
+    "status_hold": ("暂缓发布", "Held"),
     "status_empty": ("没有数据", "No data"),
     "headline_empty": (
         "到这一天为止，这个品牌还没有一位可识别的消费者。",
@@ -27,6 +28,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "headline_rest": ("其余正常。", "The rest is fine."),
     "headline_none": ("数据还不够下结论。", "There is not enough data to judge."),
     "headline_unjudged": ("数据不够下结论：{names}。", "Not enough data to judge: {names}."),
+    "headline_hold": (
+        "{day}的数据没有发布，以下是{shown}的数字。",
+        "{day} was not published; these are the figures of {shown}.",
+    ),
     "headline_held": ("数字可能不完整。", "Figures may be incomplete."),
     "joiner": ("、", ", "),
     "space": ("", " "),
@@ -70,6 +75,22 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "reason_S": ("会员连同粉丝共 {all} 人。", "Members and followers together are {all}."),
     "reason_T": ("{total} 位会员里 {active} 位活跃。", "{active} of {total} members are active."),
+    "drivers": ("主要变动：{drivers}。", "Mostly: {drivers}."),
+    "driver_entered": ("进入", "entered"),
+    "driver_left": ("离开", "left"),
+    "driver_numerator": ("达到的人数变化", "people who count"),
+    "driver_denominator": ("基数变化", "base"),
+    "cause_behaviour": ("当天有行为", "by behaviour"),
+    "cause_relationship": ("关系变化", "by a relationship"),
+    "cause_refund": ("退款", "by a refund"),
+    "cause_window": ("窗口到期", "as a window ran out"),
+    "cause_comparison": ("对比日移动", "as the day compared with moved"),
+    "by_dimension": ("按{dimension}最多的是{value}", "by {dimension} most of all {value}"),
+    "dimension_channel": ("渠道", "channel"),
+    "dimension_acquisition_channel": ("来源渠道", "acquisition channel"),
+    "dimension_behaviour": ("行为", "behaviour"),
+    "behaviour_purchase": ("购买", "purchase"),
+    "behaviour_other": ("其他", "other"),
     "chance": (
         "人数少，变化可能只是随机波动，所以最多亮黄灯。",
         "Few cases: the change may be chance, so amber at most.",
@@ -201,6 +222,26 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "相差 {rows} 行，见 audit.row_conservation",
         "Off by {rows} rows, see audit.row_conservation",
     ),
+    "restated": ("指标重述", "Restated figures"),
+    "restated_lead": (
+        "近 {days} 天里，已经发布又变化的数字：迟到的数据改写过去。",
+        "Figures of the last {days} days that changed after they had been published: late data restates the past.",
+    ),
+    "no_restated": (
+        "近 {days} 天没有一个数字被重述。",
+        "No figure of the last {days} days was restated.",
+    ),
+    "metric": ("指标", "Metric"),
+    "days_changed": ("天数", "Days"),
+    "largest_change": ("最大变化", "Largest change"),
+    "metric_fertility": ("可运营人群", "Fertility"),
+    "metric_fertility_active": ("活跃可运营人群", "Active fertility"),
+    "metric_advancing_base": ("关系加深的基数", "Advancing base"),
+    "metric_advancing_deepened": ("关系加深人数", "Advancing deepened"),
+    "metric_superiority": ("会员总量", "Superiority"),
+    "metric_superiority_super": ("会员与粉丝", "Members and followers"),
+    "metric_thriving_active_30d": ("30 天活跃会员", "Members active in 30 days"),
+    "metric_thriving_active_180d": ("180 天活跃会员", "Members active in 180 days"),
     "why_quarantined": ("隔离原因", "Why rows are in quarantine"),
     "rows": ("行数", "Rows"),
     "entities": ("实体", "Entities"),
@@ -211,6 +252,45 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "undated": ("不分批", "undated"),
     "behind": ("落后天数", "Days behind"),
     "warned": ("警告", "Warnings"),
+    "hold_title": ("{day}没有发布", "{day} was not published"),
+    "hold_batches": (
+        "下面的批次没有通过入口检查，读者看到的仍是上次发布的数据。重新投递、撤走，或用 ACCEPT_HELD=1 放行后，下一次运行自动补上。",
+        "These batches failed the checks at the door, so readers keep what was published last. Land them again, take them away, or accept them (ACCEPT_HELD=1): the next run catches up.",
+    ),
+    "hold_build": (
+        "建模没有通过，读者看到的仍是上次发布的数据。按下面的原因修好后，下一次运行自动补上。",
+        "The build did not pass, so readers keep what was published last. Repair what is named below: the next run catches up.",
+    ),
+    "hold_gate": (
+        "入口检查没能运行，读者看到的仍是上次发布的数据。下一次成功的运行自动补上。",
+        "The checks at the door could not run, so readers keep what was published last. The next good run catches up.",
+    ),
+    "hold_serving": (
+        "建模已完成，但发布没有成功，读者看到的仍是上次发布的数据。下一次成功的运行自动补上。",
+        "The build is complete but was not published, so readers keep what was published last. The next good run catches up.",
+    ),
+    "failed_not_null": (
+        "{table} 的 {column} 有 {rows} 行为空。",
+        "{table} has no {column} in {rows} of its rows.",
+    ),
+    "failed_unique": (
+        "{table} 的 {column} 有 {rows} 个值重复。",
+        "{column} of {table} has values that appear more than once: {rows}.",
+    ),
+    "failed_accepted_values": (
+        "{table} 的 {column} 出现 {rows} 种不该有的取值。",
+        "{column} of {table} has values that are not allowed: {rows}.",
+    ),
+    "failed_relationships": (
+        "{table} 的 {column} 有 {rows} 行在另一张表里找不到。",
+        "{column} of {table} points at nothing in {rows} of its rows.",
+    ),
+    "failed_test": (
+        "检查 {name} 没有通过，{rows} 行不符。",
+        "The check {name} failed; rows that do not hold: {rows}.",
+    ),
+    "failed_to_run": ("检查 {name} 没能运行。", "The check {name} could not run."),
+    "failed_model": ("表 {name} 没有建成。", "The table {name} could not be built."),
     "held_title": ("被扣留的批次", "Batches that are held"),
     "held_lead": (
         "下面的批次没有通过入口检查，没有进入任何数字；其余批次照常更新。批次不分品牌，所以每个品牌都提示。",
@@ -222,6 +302,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "held_batch": ("批次 {batch}", "batch {batch}"),
     "held_more": ("另有 {count} 批，见 audit.batches。", "{count} more in audit.batches."),
+    "original_build": ("原文", "In the words of the tool"),
     "original": ("检查原文", "In the words of the gate"),
     "identity": ("身份识别", "Identity"),
     "identity_lead": (
@@ -329,6 +410,19 @@ def held_in_words(reason: str, language: str) -> str:
     if language == "en":
         return reason
     return next((words for piece, words in _HELD_ZH.items() if piece in reason), _HELD_ZH_OTHER)
+
+
+def failure_in_words(failure: Mapping, language: str) -> str:
+    """A failed model or test of dbt (hold.node_failure) as a sentence."""
+    said = texts(language)
+    if failure["kind"] == "model":
+        return said["failed_model"].format(**failure)
+    if failure["rows"] is None:
+        return said["failed_to_run"].format(**failure)
+    key = f"failed_{failure['test']}"
+    if key not in said or not failure["column"] or not failure["table"]:
+        key = "failed_test"
+    return said[key].format(**failure | {"rows": number(failure["rows"])})
 
 
 def masked(text: str) -> str:

@@ -55,6 +55,7 @@ def _reference(connection: duckdb.DuckDBPyConnection) -> None:
         ("rfm_classes", ", types = {'rfm_code': 'varchar'}"),
         ("report_thresholds", ", types = {'limit_change': 'double', 'chance_z': 'double'}"),
         ("promotion_calendar", ""),
+        ("channels", ""),
     ):
         connection.execute(
             f"create table reference.{seed} as from read_csv('{SEEDS / seed}.csv', header = true{types})"
@@ -69,6 +70,10 @@ def _marts(connection: duckdb.DuckDBPyConnection) -> None:
         "marts.fast_daily": "brand_id varchar, as_of_date date, fertility bigint, advancing_base bigint,"
         f" advancing_deepened bigint, advancing_rate double, {rates}, superiority bigint,"
         " superiority_super bigint, thriving_active_30d bigint, thriving_rate_30d double",
+        "marts.fast_drivers": "brand_id varchar, as_of_date date, metric varchar, driver varchar,"
+        " stage varchar, cause varchar, contribution double",
+        "audit.restatements": "brand_id varchar, as_of_date date, metric varchar, version integer,"
+        " old_figure bigint, new_figure bigint, change bigint, cause varchar",
         "marts.stage_daily": "model varchar, brand_id varchar, as_of_date date, stage varchar,"
         " stage_rank integer, customers bigint, customer_share double",
         "marts.stage_flows": "model varchar, brand_id varchar, horizon_days integer, to_date date,"
@@ -176,3 +181,25 @@ def _brand(connection: duckdb.DuckDBPyConnection, brand: str, people: int) -> No
         [(brand, CUSTOMER, "warning", "G01", True), (brand, CUSTOMER, "churned", "G02", False)],
     )
     insert("insert into marts.customers values (?, ?)", [(brand, CUSTOMER)])
+    if brand == "north":
+        # Twelve left in the week and two came back; what happened before the week is another matter.
+        drivers = [
+            (AS_OF, "fertility", "left", "L", "window", -4),
+            (AS_OF - timedelta(days=3), "fertility", "left", "L", "window", -5),
+            (AS_OF - timedelta(days=6), "fertility", "left", "A", "behaviour", -5),
+            (AS_OF - timedelta(days=6), "fertility", "entered", "A", "behaviour", 2),
+            (AS_OF - timedelta(days=7), "fertility", "left", "P", "refund", -90),
+            (AS_OF, "advancing_rate", "numerator", "all", "rate", -0.025),
+            (AS_OF, "advancing_rate", "denominator", "all", "rate", 0.005),
+        ]
+        insert(
+            "insert into marts.fast_drivers values ('north', ?, ?, ?, ?, ?, ?)",
+            drivers,
+        )
+        insert(
+            "insert into audit.restatements values ('north', ?, 'fertility', 2, 400, ?, ?, 'rows changed')",
+            [
+                (AS_OF - timedelta(days=back), 400 + by, by)
+                for back, by in ((1, 3), (2, -7), (30, 99))
+            ],
+        )

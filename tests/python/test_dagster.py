@@ -17,10 +17,11 @@ from support import PROJECT, ask, mart_rows
 
 from orchestration import ui
 from orchestration.contract import load_contract
+from orchestration.hold import Hold, clear_hold, held_day, read_hold
 from orchestration.intake import BatchRecord
 from orchestration.intake.landing import FileRecord
 from orchestration.intake.registry import RegistryRow
-from orchestration.job import locate
+from orchestration.job import Settings, locate
 from orchestration.serving import current, current_manifest
 from orchestration.warehouse import Dbt
 
@@ -99,7 +100,16 @@ def test_a_range_of_past_days_is_one_run_as_of_its_last_day_kept_beside_the_newe
     assert current_manifest(serving)["as_of_date"] == NEWEST
 
 
-def test_a_held_batch_blocks_what_is_downstream_until_it_is_decided_upon(defs, first_run):
+def reports(workspace: Path, day: str) -> list[dict]:
+    """What the reports of a day say; at least one brand has one."""
+    found = [json.loads(path.read_text()) for path in (workspace / "reports" / day).glob("*.json")]
+    assert found
+    return found
+
+
+def test_a_held_batch_or_a_failing_test_blocks_what_is_downstream_and_marks_the_report(
+    defs, world, first_run, monkeypatch
+):
     root, _ = first_run
     landing, workspace = root / "landing", root / "ws"
     before = current(workspace / "serving")
@@ -128,6 +138,29 @@ def test_a_held_batch_blocks_what_is_downstream_until_it_is_decided_upon(defs, f
         }
         assert materialised == {"landing", "lake"}
         assert current(workspace / "serving") == before
+        # The report of the day says so, with the figures that readers still see.
+        for content in reports(workspace, "2026-07-01"):
+            assert (content["status"], content["as_of"]) == ("held", NEWEST)
+            assert content["hold"]["kind"] == "batches"
+            assert [held["batch"] for held in content["held"]] == ["dt=2026-07-01"]
+    assert {content["status"] for content in reports(workspace, NEWEST)} == {"ok"}
+    # Batches are accepted, and now a test fails: a truth in which everybody is one person.
+    (root / "wrong").mkdir()
+    duckdb.execute(
+        "copy (select * replace (1 as person_id) from read_parquet"
+        f"('{world}/truth/identifiers.parquet')) to '{root}/wrong/identifiers.parquet'"
+    )
+    monkeypatch.setenv("QUANYU_IDENTITY_TRUTH", str(root / "wrong"))
+    tags = {"quanyu/accept_held": "true"}
+    assert not execute(defs, landing, workspace, partition_key="2026-07-15", tags=tags).success
+    assert current(workspace / "serving") == before
+    for content in reports(workspace, "2026-07-01"):
+        assert (content["status"], content["as_of"]) == ("held", NEWEST)
+        assert content["hold"]["kind"] == "build" and not content["held"]
+        (reason,) = content["hold"]["reasons"]
+        assert "assert_recognition_meets_the_made_up_truth 没有通过" in reason
+    # What failed is repaired: the next run catches up.
+    monkeypatch.delenv("QUANYU_IDENTITY_TRUTH")
     result = execute(
         defs,
         landing,
@@ -137,6 +170,10 @@ def test_a_held_batch_blocks_what_is_downstream_until_it_is_decided_upon(defs, f
     )
     assert result.success
     assert len(current_manifest(workspace / "serving")["held"]) == 1
+    assert read_hold(workspace) is None
+    as_of = current_manifest(workspace / "serving")["as_of_date"]
+    for content in reports(workspace, as_of):
+        assert content["hold"] is None and content["held_count"] == 1
 
 
 # --- what is defined -------------------------------------------------------------------------------------------------
@@ -371,6 +408,71 @@ def test_failures_of_a_build_are_read_from_its_results(defs, tmp_path):
         )
     )
     assert failure_messages(file) == ["test.b: Got 3", "m.c: no"]
+
+
+def test_a_failed_node_is_the_parts_of_a_sentence_and_a_unit_test_is_known_by_its_name(
+    defs, tmp_path
+):
+    from orchestration.assets.warehouse import failed_nodes
+
+    node = {"resource_type": "test", "name": "not_null_orders_order_id", "column_name": "order_id"}
+    node |= {"test_metadata": {"name": "not_null"}, "attached_node": "model.quanyu.orders"}
+    results = [
+        {"unique_id": "test.quanyu.x", "status": "fail", "message": "Got 3\n\nx", "failures": 3},
+        {"unique_id": "unit_test.quanyu.y.z", "status": "error", "message": None},
+    ]
+    (tmp_path / "run_results.json").write_text(json.dumps({"results": results}))
+    first, second = failed_nodes(tmp_path / "run_results.json", {"test.quanyu.x": node})
+    assert (first["test"], first["table"], first["column"], first["rows"]) == (
+        *("not_null", "orders", "order_id"),
+        3,
+    )
+    assert first["message"] == "Got 3 x"
+    assert (second["kind"], second["name"], second["rows"]) == ("test", "y.z", None)
+
+
+def test_a_failed_step_keeps_the_day_back_unless_it_is_no_fault_of_the_day(defs, tmp_path):
+    from orchestration.assets.report import cause_of, hold_of_step, partition_keys
+    from orchestration.intake import LandingError
+    from orchestration.serving import ServingError
+
+    chosen = Settings(tmp_path, tmp_path, tmp_path / "w.duckdb", as_of_date="2026-06-30")
+    assert hold_of_step("serving", ServingError("disk"), chosen, {}) == Hold(
+        "serving", "2026-06-30", message="disk"
+    )
+    assert hold_of_step("dbt_build", RuntimeError("no manifest"), chosen, {}).kind == "build"
+    assert hold_of_step("intake_and_gate", LandingError("no folder"), chosen, {}) is None
+    assert hold_of_step("landing_files", None, chosen, {}) is None
+    error = ServingError("disk")
+    assert cause_of(error) is error and cause_of(None) is None
+    tags = {"dagster/partition": "2026-06-01", "dagster/asset_partition_range_end": "2026-06-09"}
+    assert partition_keys(tags) == ["2026-06-01", "2026-06-09"] and partition_keys({}) == []
+
+
+def test_a_report_is_summed_up_by_where_its_pages_lie(defs, tmp_path):
+    from orchestration.assets.report import report_summary
+
+    page = tmp_path / "north.html"
+    page.write_text("123")
+    summary = report_summary(tmp_path / "index.html", [page])
+    assert (summary["brands"], summary["bytes"], summary["pages"]) == (1, 3, str(page))
+
+
+def test_the_day_of_a_run_is_the_chosen_one_else_the_newest_landed_else_the_published_one():
+    landed = [date(2026, 6, 3), date(2026, 6, 7)]
+    assert held_day("2026-06-01", landed, "2026-06-06") == "2026-06-01"
+    assert held_day(None, landed, "2026-06-06") == "2026-06-07"
+    assert held_day(None, [], "2026-06-06") == "2026-06-06"
+    assert held_day(None, [], None) is None
+
+
+def test_what_keeps_a_day_back_is_remembered_until_a_run_publishes(tmp_path):
+    hold = Hold("build", "2026-06-30", failures=[{"name": "x"}], message="why")
+    hold.write(tmp_path)
+    assert read_hold(tmp_path) == hold
+    clear_hold(tmp_path)
+    clear_hold(tmp_path)
+    assert read_hold(tmp_path) is None
 
 
 def test_a_finding_blocks_only_for_a_critical_rule_of_a_batch_on_hold():

@@ -15,7 +15,8 @@ import report_world as made
 from click.testing import CliRunner
 
 from orchestration.__main__ import main
-from orchestration.report import brands, read, render, words, write_reports
+from orchestration.hold import Hold
+from orchestration.report import brands, read, render, words, write_held_reports, write_reports
 from orchestration.report.content import headline, light_of, z_of
 from orchestration.report.pages import file_name
 
@@ -114,6 +115,38 @@ def test_a_loss_on_the_limit_is_amber_and_a_fall_that_may_be_chance_is_no_worse(
     assert fast["A"]["relative_change"] == -0.5 and fast["A"]["light"] == "amber"
     assert "随机" in fast["A"]["reason"] and fast["A"]["action"]
     assert fast["S"]["light"] == "green" and fast["T"]["light"] == "green"
+
+
+def test_the_reason_names_what_moved_a_figure_most_in_its_direction(database, tmp_path):
+    fast = {letter["letter"]: letter for letter in content_of(database, "north")["fast"]}
+    assert [(d["stage"], d["by"]) for d in fast["F"]["drivers"]] == [("L", -9), ("A", -5)]
+    assert "主要变动：离开 L 忠诚 窗口到期 −9、离开 A 认知 当天有行为 −5。" in fast["F"]["reason"]
+    assert [d["by"] for d in fast["A"]["drivers"]] == [-0.025]
+    assert "达到的人数变化 −2.50 个百分点" in fast["A"]["reason"]
+    assert fast["S"]["drivers"] == [] and "主要变动" not in fast["S"]["reason"]
+    # A dimension that is new to the table is spoken of, too.
+    more = tmp_path / "more.duckdb"
+    shutil.copy2(database, more)
+    with duckdb.connect(str(more)) as connection:
+        connection.execute(
+            "alter table marts.fast_drivers add column acquisition_channel varchar default 'tmall'"
+        )
+        connection.execute("alter table marts.fast_drivers add column shop varchar default 'S1'")
+    reason = content_of(more, "north")["fast"][0]["reason"]
+    assert "窗口到期 −9" in reason  # the steps are not cut into pieces by the new dimensions
+    assert "按来源渠道最多的是天猫旗舰店 −12、按shop最多的是S1 −12" in reason
+    reason = content_of(more, "north", "en")["fast"][0]["reason"]
+    assert "left L Loyalty as a window ran out −9" in reason
+    assert "by acquisition channel most of all tmall −12" in reason
+
+
+def test_figures_that_changed_after_they_were_published_are_counted(database):
+    assert content_of(database, "north")["quality"]["restated"] == [
+        {"metric": "fertility", "days": 2, "largest": 7}
+    ]
+    assert content_of(database, "solo")["quality"]["restated"] == []
+    page = Page(render(content_of(database, "north", "en"))).text
+    assert "Restated figures" in page and "No figure" not in page
 
 
 LIMITS = [
@@ -234,6 +267,62 @@ def test_a_day_with_held_batches_says_so_first_and_why(held_database, database):
     assert page.text.index("有批次被扣留") < page.text.index("可运营人群")
     english = Page(render(content_of(held_database, "north", "en"))).text
     assert "amount is empty in 160 of 310 rows" in english
+
+
+def test_a_day_that_was_not_published_shows_the_last_figures_and_says_why(
+    database, held_database, tmp_path
+):
+    failure = {"kind": "test", "name": "not_null_x", "test": "not_null", "table": "fct_orders"}
+    failure |= {"column": "amount", "rows": 1200, "message": f"Got 1200 ({made.PHONE})"}
+    hold = Hold("build", "2026-07-01", failures=[failure])
+    index, *pages = write_held_reports(hold, database, held_database, tmp_path)
+    assert {page.parent.name for page in pages} == {"2026-07-01"} and len(pages) == 3
+    content = json.loads((tmp_path / "2026-07-01" / "north.json").read_text("utf-8"))
+    assert content["as_of"] == "2026-06-30" and content["status"] == "held"
+    assert content["fast"] == content_of(database, "north")["fast"]
+    assert content["hold"]["reasons"] == ["fct_orders 的 amount 有 1,200 行为空。"]
+    # The batches that the broken warehouse has on hold are another matter; its audit is read.
+    assert content["held"] == [] and content["quality"]["batches"]["held"] == 3
+    text = Page((tmp_path / "2026-07-01" / "north.html").read_text("utf-8")).text
+    assert text.index("7月1日的数据没有发布") < text.index("可运营人群") and made.PHONE not in text
+    assert "7月1日的数据没有发布，以下是6月30日的数字" in Page(index.read_text("utf-8")).text
+
+
+def test_a_held_page_needs_no_warehouse_and_nothing_published_gives_no_page(database, tmp_path):
+    batch = {"entity": "orders", "batch": "dt=2026-07-01", "status": "held", "reasons": "0 bytes"}
+    hold = Hold("batches", "2026-07-01", batches=[batch])
+    write_held_reports(hold, database, tmp_path / "absent.duckdb", tmp_path, "en")
+    content = json.loads((tmp_path / "2026-07-01" / "north.json").read_text("utf-8"))
+    assert content["quality"] is None and content["held"][0]["batch"] == "dt=2026-07-01"
+    assert "1 July was not published; these are the figures of 30 June." in content["headline"]
+    # Before the first publication, and for a past day, there is nothing to show.
+    for published, day in ((None, "2026-07-01"), (database, "2026-05-01")):
+        folder = tmp_path / day / "none"
+        assert [
+            path.name
+            for path in write_held_reports(Hold("gate", day), published, tmp_path / "x", folder)
+        ] == ["index.html"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "zh", "en"),
+    [
+        ({}, "fct 的 c 有 3 行为空。", "fct has no c in 3 of its rows."),
+        (
+            {"test": "assert_x"},
+            "检查 t 没有通过，3 行不符。",
+            "The check t failed; rows that do not hold: 3.",
+        ),
+        ({"column": ""}, "检查 t 没有通过", "The check t failed"),
+        ({"rows": None}, "检查 t 没能运行。", "The check t could not run."),
+        ({"kind": "model", "name": "m"}, "表 m 没有建成。", "The table m could not be built."),
+    ],
+)
+def test_what_failed_in_a_build_is_a_plain_sentence(changed, zh, en):
+    failure = {"kind": "test", "name": "t", "test": "not_null", "table": "fct", "column": "c"}
+    failure |= {"rows": 3, "message": "Got 3 results"} | changed
+    assert words.failure_in_words(failure, "zh").startswith(zh)
+    assert words.failure_in_words(failure, "en").startswith(en)
 
 
 def test_a_chosen_day_does_not_know_what_was_held_later(held_database, tmp_path):
