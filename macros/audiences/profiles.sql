@@ -18,12 +18,12 @@
         tag,
         tag_value,
         as_of_date,
-        is_suppressed,
+        is_hidden as is_suppressed,
         {%- for column in ['customers', 'share', 'base_share', 'tgi', 'chi_square', 'p_value', 'is_significant'] %}
-        case when not is_suppressed then {{ column }} end as {{ column }},
+        case when not is_hidden then {{ column }} end as {{ column }},
         {%- endfor %}
         case when audience_customers >= {{ k }} then audience_customers end as audience_customers,
-        case when not is_suppressed then tag_customers end as tag_customers,
+        case when not is_hidden then tag_customers end as tag_customers,
         base_customers
     from (
         select
@@ -32,7 +32,7 @@
                 small_cells = 1 and row_number() over (
                     partition by brand_id, audience, tag order by is_small, customers, tag_value
                 ) = 1
-            ) as is_suppressed
+            ) as is_hidden
         from (
             select
                 *,

@@ -4,63 +4,56 @@
     days, and nobody needs a row per customer and day. Days are whole numbers (macros/engine/days.sql); the end of a spell
     that does not end is far_day. -#}
 
-{#- Query: spells (keys, from_day, to_day) in which `holds`, an SQL condition on `total` and the keys, is true, of the rows
-    (keys, from_day, to_day, weight) of a relation. Spells of one key neither overlap nor touch. -#}
-{% macro spells_where(rows, keys, holds) -%}
+{#- Query: spells (keys, from_day, to_day) in which `holds`, an SQL condition on {total}, the keys and what `join` brings, is
+    true, of the rows (keys, from_day, to_day, weight) of a relation. Spells of one key neither overlap nor touch.
+
+    On 10 million touch-points this sorts some 20 million turns: the keys are short, the limits are joined after the sum, and
+    what held before a day is read off the sum without the day's own change instead of a second window. -#}
+{% macro spells_where(rows, keys, holds, join='') -%}
     {%- set key = keys | join(', ') -%}
     select
         {{ key }},
-        from_day,
-        to_day
+        day as from_day,
+        next_day as to_day
     from (
         select
             {{ key }},
-            day as from_day,
-            lead(day, 1, {{ quanyu.far_day() }}) over (partition by {{ key }} order by day) as to_day,
+            day,
+            lead(day, 1, {{ quanyu.far_day() }}) over (partition by {{ key }} order by day) as next_day,
             holds
         from (
             select
-                {{ key }},
-                day,
-                holds,
-                lag(holds, 1, false) over (partition by {{ key }} order by day) as held_before
+                {% for k in keys %}totals.{{ k }}, {% endfor -%}
+                totals.day,
+                ({{ holds | replace('{total}', 'totals.total') }}) as holds,
+                ({{ holds | replace('{total}', '(totals.total - totals.change)') }}) as held_before
             from (
                 select
                     {{ key }},
                     day,
-                    ({{ holds }}) as holds
+                    change,
+                    sum(change) over (
+                        partition by {{ key }} order by day rows between unbounded preceding and current row
+                    ) as total
                 from (
                     select
                         {{ key }},
                         day,
-                        sum(change) over (
-                            partition by {{ key }} order by day
-                            rows between unbounded preceding and current row
-                        ) as total
+                        sum(change) as change
                     from (
                         select
-                            {{ key }},
-                            day,
-                            sum(change) as change
-                        from (
-                            select
-                                {{ key }},
-                                from_day as day,
-                                weight as change
-                            from {{ rows }}
-                            union all
-                            select
-                                {{ key }},
-                                to_day as day,
-                                -weight as change
-                            from {{ rows }}
-                            where to_day < {{ quanyu.far_day() }}
-                        ) as turns
-                        group by {{ key }}, day
-                    ) as changes
-                ) as totals
-            ) as judged
-        ) as compared
+                            {% for k in keys %}spells.{{ k }}, {% endfor -%}
+                            case when ends.side = 1 then spells.from_day else spells.to_day end as day,
+                            spells.weight * ends.side as change
+                        from {{ rows }} as spells
+                        cross join (select 1 as side union all select -1 as side) as ends
+                    ) as turns
+                    where day < {{ quanyu.far_day() }}
+                    group by {{ key }}, day
+                ) as changes
+            ) as totals
+            {{ join }}
+        ) as judged
         where holds <> held_before
     ) as changed
     where holds
@@ -123,7 +116,7 @@
             {{ quanyu.spells_where(
                 'several_conditions',
                 ['owner', 'owner_value', 'owner_groups', 'plain_conditions', 'rule_group', 'brand_id', 'customer_key'],
-                'total = plain_conditions',
+                '{total} = totals.plain_conditions',
             ) | indent(12) }}
         ) as swept
     ),
@@ -153,7 +146,7 @@
             to_day
         from (
             {{ quanyu.spells_where(
-                'several_groups', ['owner', 'owner_value', 'brand_id', 'customer_key'], 'total >= 1',
+                'several_groups', ['owner', 'owner_value', 'brand_id', 'customer_key'], '{total} >= 1',
             ) | indent(12) }}
         ) as swept
     )

@@ -122,8 +122,6 @@ touchpoint_spells as (
         facts.customer_key,
         case when terms.is_valued then facts.channel else '' end as fact_value,
         terms.measure,
-        terms.min_value,
-        terms.max_value,
         facts.day + coalesce(terms.days_ago, 0) as from_day,
         coalesce(facts.day + terms.window_days, {{ far }}) as to_day,
         cast(
@@ -306,8 +304,6 @@ flow_spells as (
         flows.customer_key,
         '' as fact_value,
         terms.measure,
-        terms.min_value,
-        terms.max_value,
         flows.from_day,
         least(flows.to_day, {{ far }}) as to_day,
         cast(1 as decimal(18, 4)) as weight
@@ -409,8 +405,6 @@ order_spells as (
         facts.customer_key,
         case when terms.is_valued then facts.channel else '' end as fact_value,
         terms.measure,
-        terms.min_value,
-        terms.max_value,
         greatest(facts.from_day, facts.anchor_day + coalesce(terms.days_ago, 0)) as from_day,
         least(facts.to_day, coalesce(facts.anchor_day + terms.window_days, {{ far }})) as to_day,
         cast(case when terms.measure = 'amount' then facts.amount else facts.weight end as decimal(18, 4)) as weight
@@ -688,31 +682,27 @@ facts as (
 -- A day counts once for `days`, however much happened on it.
 weighted as (
     select
-        facts.condition_id,
-        facts.brand_id,
-        facts.customer_key,
-        facts.fact_value,
-        facts.min_value,
-        facts.max_value,
-        facts.from_day,
-        facts.to_day,
-        facts.weight
+        condition_id,
+        brand_id,
+        customer_key,
+        fact_value,
+        from_day,
+        to_day,
+        weight
     from facts
-    where facts.measure <> 'days' and facts.from_day < facts.to_day
+    where measure <> 'days' and from_day < to_day
     union all
     select
         condition_id,
         brand_id,
         customer_key,
         fact_value,
-        min_value,
-        max_value,
         from_day,
         max(to_day) as to_day,
         1 as weight
     from facts
     where measure = 'days' and from_day < to_day
-    group by condition_id, brand_id, customer_key, fact_value, min_value, max_value, from_day
+    group by condition_id, brand_id, customer_key, fact_value, from_day
 ),
 
 counted as (
@@ -723,16 +713,10 @@ counted as (
 
 int_audiences__condition_spells as (
     {{ quanyu.spells_where(
-        'counted', ['condition_id', 'brand_id', 'customer_key', 'fact_value', 'min_value', 'max_value'],
-        'total >= min_value and (max_value is null or total <= max_value)',
+        'counted', ['condition_id', 'brand_id', 'customer_key', 'fact_value'],
+        '{total} >= conditions.min_value and (conditions.max_value is null or {total} <= conditions.max_value)',
+        'inner join conditions on totals.condition_id = conditions.condition_id',
     ) | indent(4) }}
 )
 
-select
-    condition_id,
-    brand_id,
-    customer_key,
-    fact_value,
-    from_day,
-    to_day
-from int_audiences__condition_spells
+select * from int_audiences__condition_spells

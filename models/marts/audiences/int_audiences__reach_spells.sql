@@ -57,7 +57,7 @@ reached as (
 ),
 
 int_audiences__reach_spells as (
-    {{ quanyu.spells_where('reached', ['brand_id', 'customer_key', 'channel'], 'total >= 1') }}
+    {{ quanyu.spells_where('reached', ['brand_id', 'customer_key', 'channel'], '{total} >= 1') }}
 )
 
 select * from int_audiences__reach_spells

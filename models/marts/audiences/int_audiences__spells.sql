@@ -52,7 +52,7 @@ answered as (
     from (
         {{ quanyu.spells_where(
             'tag_facts_in_time', ['condition_id', 'brand_id', 'customer_key', 'fact_value', 'min_value'],
-            'total >= min_value',
+            '{total} >= totals.min_value',
         ) | indent(8) }}
     ) as swept
 ),

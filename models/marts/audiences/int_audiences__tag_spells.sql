@@ -196,7 +196,7 @@ to_join_up as (
 
 joined_up as (
     {{ quanyu.spells_where(
-        'to_join_up', ['tag', 'tag_value', 'brand_id', 'customer_key'], 'total >= 1',
+        'to_join_up', ['tag', 'tag_value', 'brand_id', 'customer_key'], '{total} >= 1',
     ) | indent(4) }}
 ),
 
