@@ -96,12 +96,17 @@ def dbt(workspace: Path, *arguments: str) -> dict[str, float]:
 
 def generate(connection: duckdb.DuckDBPyConnection, millions: float) -> None:
     events, customers = int(millions * 1e6), int(millions * 1e6 / 50)
-    kind = connection.execute(
-        "select table_type from information_schema.tables where table_name = 'fct_touchpoints'"
-    ).fetchone()[0]
-    connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} lifecycle.fct_touchpoints")
+    # The models above the engine are views or tables; what takes their place are tables.
+    for name in ("lifecycle.fct_touchpoints", "identity.int_identity__customer_map"):
+        connection.execute(f"create temp table shape as from {name} limit 0")
+        kind = connection.execute(
+            "select table_type from information_schema.tables where table_name = ?",
+            [name.split(".")[1]],
+        ).fetchone()[0]
+        connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} {name}")
+        connection.execute(f"create table {name} as from shape; drop table shape")
+    connection.execute("drop table lifecycle.fct_touchpoints")
     connection.execute("delete from lifecycle.fct_orders")
-    connection.execute("delete from identity.int_identity__customer_map")
     connection.execute("delete from lifecycle.int_lifecycle__touched_customers")
     connection.execute(f"""
         create table lifecycle.fct_touchpoints as

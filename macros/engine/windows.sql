@@ -8,3 +8,15 @@
 {% macro duckdb__last_known(x) -%}
     last_value({{ x }} ignore nulls)
 {%- endmacro %}
+
+
+{#- The n-th last value before the current row that is not NULL; the caller adds `over`. -#}
+{% macro previous_known(x, n) %}{{ return(adapter.dispatch('previous_known', 'quanyu')(x, n)) }}{% endmacro %}
+
+{% macro default__previous_known(x, n) -%}
+    lag({{ x }}, {{ n }}) ignore nulls
+{%- endmacro %}
+
+{% macro duckdb__previous_known(x, n) -%}
+    lag({{ x }}, {{ n }} ignore nulls)
+{%- endmacro %}

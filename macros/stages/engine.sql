@@ -180,12 +180,9 @@
     {%- endfor -%}
     {{ always.bit }}
     {%- if plain %}
-    | case {{ event_type }}
-        {%- for atom in plain %}
-        when '{{ atom.name }}' then {{ atom.bit }}
-        {%- endfor %}
-        else 0
-    end
+    {%- set numbers = {} %}
+    {%- for atom in plain %}{% do numbers.update({atom.name: atom.bit}) %}{% endfor %}
+    | {{ quanyu.lookup(event_type, numbers) }}
     {%- endif %}
     {%- for atom in bounded %}
     {%- set bounds = [] -%}

@@ -6,7 +6,7 @@
     `greatest`, and none of it needs a row per day. -#}
 
 {#- {first: {name: sql}, second: {name: sql}, sums: [condition], stages: {ruleset number: [{stage, rank, sql}]}}.
-    `first` are window columns over the spine, `second` window columns over those; equal ones are shared. -#}
+    `first` are window columns over the spine, `second` what follows from those; equal ones are shared. -#}
 {% macro stage_columns(plan) %}
     {%- set columns = {'first': {}, 'second': {}, 'sums': [], 'stages': {}, 'rulesets': plan.rulesets} -%}
     {%- for ruleset in plan.rulesets -%}
@@ -72,21 +72,24 @@
         {{ return('case when ' ~ last ~ ' is not null then ' ~ far ~ ' else 0 end' if is_ever
             else 'coalesce(' ~ last ~ ' + ' ~ condition.days ~ ', 0)') }}
     {%- elif condition.kind in ('second', 'cycle') -%}
-        {#- On the second of two rows of one day `before` is that day itself; the first of them has seen the day
-            before it, and both expiries only ever grow. -#}
-        {%- set before = quanyu.shared_column(columns.first, 'before',
-            quanyu.last_known('case when ' ~ hit ~ ' then day end') ~ ' over so_far_before') -%}
+        {#- A day with the behaviour stands on the spine once, so the day before the last is one or two back. -#}
+        {%- set hit_day = 'case when ' ~ hit ~ ' then day end' -%}
+        {%- set back = [] -%}
+        {%- for n in (1, 2) -%}
+            {%- do back.append(quanyu.shared_column(columns.first, 'back',
+                quanyu.previous_known(hit_day, n) ~ ' over in_order')) -%}
+        {%- endfor -%}
+        {%- set before = quanyu.shared_column(columns.second, 'before',
+            'case when ' ~ hit ~ ' then ' ~ back[0] ~ ' else ' ~ back[1] ~ ' end') -%}
         {%- if condition.kind == 'second' -%}
-            {%- set expiry = quanyu.shared_column(columns.second, 'second', quanyu.last_known('case when ' ~ hit
-                ~ ' and ' ~ before ~ ' < day then ' ~ (far if is_ever else before ~ ' + ' ~ condition.days) ~ ' end')
-                ~ ' over so_far') -%}
+            {{ return('case when ' ~ before ~ ' is not null then ' ~ far ~ ' else 0 end' if is_ever
+                else 'coalesce(' ~ before ~ ' + ' ~ condition.days ~ ', 0)') }}
         {%- else -%}
+            {%- set last = quanyu.shared_column(columns.first, 'last', quanyu.last_known(hit_day) ~ ' over so_far') -%}
             {#- At most N days apart and at most N days ago: N days ago still holds, hence the 1. -#}
-            {%- set expiry = quanyu.shared_column(columns.second, 'cycle', quanyu.last_known('case when ' ~ hit
-                ~ ' and ' ~ before ~ ' < day and day - ' ~ before ~ ' <= ' ~ condition.days
-                ~ ' then day + ' ~ condition.days ~ ' + 1 end') ~ ' over so_far') -%}
+            {{ return('case when ' ~ last ~ ' - ' ~ before ~ ' <= ' ~ condition.days ~ ' then ' ~ last ~ ' + '
+                ~ condition.days ~ ' + 1 else 0 end') }}
         {%- endif -%}
-        {{ return('coalesce(' ~ expiry ~ ', 0)') }}
     {%- else -%}
         {%- do columns.sums.append(condition) -%}
         {%- set total = 'sum(value_' ~ columns.sums | length ~ ') over (partition by brand_number, customer_key, epoch_from'

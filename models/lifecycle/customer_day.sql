@@ -109,41 +109,42 @@ relationships as (
     from relationship_changes
 ),
 
+-- A purchase day is nearly always the day of the order, and then one row says both.
+purchases as (
+    select
+        *,
+        coalesce(
+            valid_from <= (select as_of.as_of_date from {{ ref('as_of') }} as as_of)
+            and (valid_to is null or valid_to > valid_from), false
+        ) as is_purchase_day
+    from orders
+),
+
 other_rows as (
+    {%- for day, is_purchase in [
+        ('ordered_on', 'is_purchase_day and purchased_on = ordered_on'), ('purchased_on', 'true')
+    ] %}
+    {%- set is_valid = is_purchase ~ ' and is_valid_purchase' %}
     select
         brand_id,
         customer_key,
-        ordered_on as activity_date,
-        1 as placed_order_count,
-        0 as purchase_count,
-        0 as purchase_amount,
-        0 as purchase_net_amount,
+        {{ day }} as activity_date,
+        {{ 1 if day == 'ordered_on' else 0 }} as placed_order_count,
+        case when {{ is_valid }} then 1 else 0 end as purchase_count,
+        case when {{ is_valid }} then paid_amount else 0 end as purchase_amount,
+        case when {{ is_valid }} then net_amount else 0 end as purchase_net_amount,
         0 as refund_amount,
         0 as unlinked_refund_amount,
         0 as membership_event_count,
         cast(null as bigint) as behaviours,
         cast(null as integer) as relationships,
-        cast(null as date) as purchase_valid_to
-    from orders
-    union all
-    select
-        brand_id,
-        customer_key,
-        purchased_on as activity_date,
-        0,
-        case when is_valid_purchase then 1 else 0 end,
-        case when is_valid_purchase then paid_amount else 0 end,
-        case when is_valid_purchase then net_amount else 0 end,
-        0,
-        0,
-        0,
-        null,
-        null,
-        coalesce(valid_to, {{ quanyu.far_date() }})
-    from orders
-    where
-        valid_from <= (select as_of.as_of_date from {{ ref('as_of') }} as as_of)
-        and (valid_to is null or valid_to > valid_from)
+        case when {{ is_purchase }} then coalesce(valid_to, {{ quanyu.far_date() }}) end as purchase_valid_to
+    from purchases
+    {%- if day == 'purchased_on' %}
+    where is_purchase_day and (ordered_on is null or purchased_on <> ordered_on)
+    {%- endif %}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
     union all
     select
         brand_id,

@@ -83,7 +83,19 @@ brands as (
     ) as brand_ids
 ),
 
-days as (
+-- A customer's day stands here once: what was told him is added to what he did.
+told_numbered as (
+    select
+        brands.brand_number,
+        told.customer_key,
+        told.day,
+        told.behaviours
+    from told
+    inner join brands on told.brand_id = brands.brand_id
+    inner join customers on told.customer_key = customers.customer_key
+),
+
+active_days as (
     select
         brands.brand_number,
         customer_day.customer_key,
@@ -94,17 +106,22 @@ days as (
     from {{ ref('customer_day') }} as customer_day
     inner join brands on customer_day.brand_id = brands.brand_id
     inner join customers on customer_day.customer_key = customers.customer_key
-    union all
+),
+
+days as (
     select
-        brands.brand_number,
-        told.customer_key,
-        told.day,
-        told.behaviours,
-        null as relationships,
-        null as purchase_until
-    from told
-    inner join brands on told.brand_id = brands.brand_id
-    inner join customers on told.customer_key = customers.customer_key
+        coalesce(active_days.brand_number, told_numbered.brand_number) as brand_number,
+        coalesce(active_days.customer_key, told_numbered.customer_key) as customer_key,
+        coalesce(active_days.day, told_numbered.day) as day,
+        coalesce(active_days.behaviours, 0) | coalesce(told_numbered.behaviours, 0) as behaviours,
+        active_days.relationships,
+        active_days.purchase_until
+    from active_days
+    full join told_numbered
+        on
+            active_days.brand_number = told_numbered.brand_number
+            and active_days.customer_key = told_numbered.customer_key
+            and active_days.day = told_numbered.day
 ),
 
 -- A purchase that is refunded in full counts until the day before and then never did. So the history of its customer
@@ -272,8 +289,8 @@ spine as (
     {%- endif %}
 ),
 
--- A day may stand on the spine more than once (a message on a day of visits): its last row has seen all of it, and
--- the others last for no day.
+-- A day may stand on the spine more than once when something is summed: its last row has seen all of it, and the
+-- others last for no day.
 followed as (
     select
         {{ unit }},
@@ -291,10 +308,6 @@ followed as (
             partition by {{ unit }} order by day
             rows between unbounded preceding and current row
         ),
-        so_far_before as (
-            partition by {{ unit }} order by day
-            rows between unbounded preceding and 1 preceding
-        ),
         in_order as (partition by {{ unit }} order by day)
 ),
 
@@ -304,20 +317,14 @@ measured as (
         live,
         from_day,
         to_day
-        {%- for name in columns.first if not name.startswith('before') %},
+        {%- for name in columns.first if not name.startswith('back') %},
         {{ name }}
         {%- endfor %}
         {%- for name, sql in columns.second.items() %},
         {{ sql }} as {{ name }}
         {%- endfor %}
     from followed
-    {%- if columns.second %}
-    window
-        so_far as (
-            partition by {{ unit }} order by day
-            rows between unbounded preceding and current row
-        )
-    {%- endif %}
+    where to_day > from_day
 ),
 
 expiring as (
@@ -332,7 +339,6 @@ expiring as (
         {%- endfor %}
         {%- endfor %}
     from measured
-    where to_day > from_day
 ),
 
 -- The stage on the first and on the last day of the row, for every rule set; 0 is none.
