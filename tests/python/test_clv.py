@@ -115,6 +115,26 @@ def test_gamma_gamma_optimum_is_that_of_the_plain_likelihood():
             assert plain(**{name: value * factor}) < best
 
 
+@pytest.mark.parametrize("step", [2, 300])
+def test_the_way_by_a_sample_ends_where_the_plain_way_ends(monkeypatch, step):
+    """Also where the sample is a handful of groups, whose optimum is far off or none."""
+    g = simulated(6000)
+    rng = np.random.default_rng(9)
+    spend = g[g.x > 0].assign(amount=lambda s: s.x * rng.lognormal(3, 0.6, len(s)))
+    fits = {
+        "bg": lambda: clv.fit_bg_nbd(g.x, g.t_x, g.age, g.n),
+        "gg": lambda: clv.fit_gamma_gamma(spend.x, spend.amount, spend.n),
+    }
+    plain = {name: fit() for name, fit in fits.items()}
+    monkeypatch.setattr(clv, "SAMPLE_FROM", 10)
+    monkeypatch.setattr(clv, "SAMPLE_STEP", step)
+    for name, fit in fits.items():
+        found = fit()
+        assert found["is_converged"]
+        assert found["parameters"] == pytest.approx(plain[name]["parameters"], rel=1e-7)
+        assert step == 300 or found["iterations"] < plain[name]["iterations"] / 1.5
+
+
 def test_the_same_customers_in_any_order_and_grouping_give_the_same_bytes():
     g = simulated(2000).assign(fit_name="as_of", brand_id="b")
     g = g.rename(
