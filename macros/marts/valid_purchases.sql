@@ -12,7 +12,12 @@
         orders.channel_domain,
         orders.valid_from as purchased_on,
         orders.paid_amount - coalesce(refunds.refunded_amount, 0) as net_amount
-    from {{ ref('fct_orders') }} as orders
+    -- Before the days multiply them: an order of nobody is dropped once.
+    from (
+        select known.*
+        from {{ ref('fct_orders') }} as known
+        where known.customer_key in (select customers.customer_key from ({{ quanyu.counted_customers() }}) as customers)
+    ) as orders
     inner join {{ observations }} as observations
         on
             orders.valid_from <= observations.observation_date
@@ -20,7 +25,6 @@
             {%- if window_days is not none %}
             and orders.valid_from > {{ quanyu.add_days('observations.observation_date', -window_days) }}
             {%- endif %}
-    inner join ({{ quanyu.counted_customers() }}) as customers on orders.customer_key = customers.customer_key
     left join (
         select
             observations.observation_date,

@@ -119,7 +119,8 @@ def population(seed: int) -> tuple[list[tuple], list[tuple]]:
 
 def insert(warehouse: Warehouse, table: str, frame: pd.DataFrame) -> None:
     # Amounts as text: DuckDB takes the width of a decimal from a sample of the rows.
-    frame = frame.map(lambda value: str(value) if isinstance(value, Decimal) else value)
+    amounts = [name for name in frame.columns if str(name).endswith("_amount")]
+    frame = frame.assign(**{name: frame[name].astype(str) for name in amounts})
     warehouse.connection.register("frame", frame)
     warehouse.connection.execute(f"insert into {table} select * from frame")
 

@@ -65,7 +65,12 @@ churn_backtest as (
         (cast(counted.stayed_away as double) / counted.customers)
         / nullif(max(
             case when counted.band = 'all' then cast(counted.stayed_away as double) / counted.customers end
-        ) over (partition by counted.brand_id), 0) as lift
+        ) over (partition by counted.brand_id), 0) as lift,
+        -- Where most stay away anyway, lift has no room above 1: who still buys tells the bands apart.
+        (1 - cast(counted.stayed_away as double) / counted.customers)
+        / nullif(max(
+            case when counted.band = 'active' then 1 - cast(counted.stayed_away as double) / counted.customers end
+        ) over (partition by counted.brand_id), 0) as purchase_ratio
     from counted
     cross join as_of
 )

@@ -8,7 +8,7 @@
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
-from scipy.special import expit, gammaln, psi
+from scipy.special import gammaln, psi
 
 # Parameters are searched as logarithms of multiples of the data's own scale, from these points within this bound.
 BG_NBD_START = (0.0, 0.0, 0.0, 0.5)
@@ -17,6 +17,10 @@ BOUND = 12.0
 # Converged = no slope left in the mean log-likelihood and no parameter at the bound. The mean, and not the sum,
 # is what lets a million customers converge as two thousand do.
 MAX_SLOPE = 1e-6
+# From this many groups on a systematic sample of one in so many comes first. CPU seconds of both fits of a million
+# customers: 4.0 without, 2.2 with.
+SAMPLE_FROM = 20_000
+SAMPLE_STEP = 16
 SIGNIFICANT_DIGITS = 12
 
 # `string` and not `object`: DuckDB takes an empty object column for integers.
@@ -37,33 +41,79 @@ COLUMNS = {
 }
 
 
-def _minimise(objective, start):
-    """L-BFGS-B from a fixed start: (parameters in logs, iterations, largest slope, converged)."""
+def _minimise(objective, start, slope=1e-10):
+    """L-BFGS-B from a fixed start: (parameters in logs, value, iterations, largest slope, converged)."""
     found = minimize(
         objective,
         np.array(start),
         jac=True,
         method="L-BFGS-B",
         bounds=[(-BOUND, BOUND)] * len(start),
-        options={"maxiter": 1000, "maxcor": 20, "ftol": 1e-16, "gtol": 1e-10},
+        options={"maxiter": 1000, "maxcor": 20, "ftol": 1e-16, "gtol": slope},
     )
-    _, gradient = objective(found.x)
+    value, gradient = objective(found.x)
+    return _found(found.x, value, int(found.nit), gradient)
+
+
+def _found(logs, value, iterations, gradient):
     slope = float(np.max(np.abs(gradient)))
-    inside = bool(np.all(np.abs(found.x) < BOUND - 1e-6))
-    return found.x, int(found.nit), slope, slope < MAX_SLOPE and inside
+    inside = bool(np.all(np.abs(logs) < BOUND - 1e-6))
+    return logs, float(value), iterations, slope, slope < MAX_SLOPE and inside
 
 
-def fit_bg_nbd(x, t_x, age, weight):
-    """BG/NBD of grouped customers.
+def _polish(objective, logs, inverse):
+    """Newton steps from close by, with the inverse curvature of a sample, corrected as in BFGS. One evaluation a step,
+    as long as the slope falls; no line search, which at the end of double precision tries for nothing."""
+    value, gradient = objective(logs)
+    steps = 0
+    for _ in range(20):
+        move = -inverse @ gradient
+        # Further than a factor of e, and the sample was no guide.
+        if not np.max(np.abs(move)) < 1:
+            break
+        new_value, new_gradient = objective(logs + move)
+        if not np.max(np.abs(new_gradient)) < np.max(np.abs(gradient)):
+            break
+        change = new_gradient - gradient
+        logs, value, gradient, steps = logs + move, new_value, new_gradient, steps + 1
+        if np.max(np.abs(gradient)) < 1e-10 or move @ change <= 0:
+            break
+        side = np.eye(len(logs)) - np.outer(move, change) / (move @ change)
+        inverse = side @ inverse @ side.T + np.outer(move, move) / (move @ change)
+    return _found(logs, value, steps, gradient)
 
-    x repeat purchase days, t_x days from first to last purchase, age days from first purchase to the end of the
-    observation (whole numbers), weight customers. Returns parameters r, alpha (days), a, b and how the fit went.
-    Fader, Hardie, Lee: "Counting Your Customers" the Easy Way (Marketing Science 24, 2005), equation 6.
-    """
-    x, t_x, age = (np.asarray(v, dtype=np.int64) for v in (x, t_x, age))
-    weight = np.asarray(weight, dtype=np.float64)
+
+def _inverse_curvature(objective, logs):
+    """Inverse of the second derivatives by central differences of the gradient; None where it is no minimum."""
+    step = 1e-4
+    rows = [
+        (objective(logs + step * unit)[1] - objective(logs - step * unit)[1]) / (2 * step)
+        for unit in np.eye(len(logs))
+    ]
+    curvature = np.array(rows)
+    curvature = (curvature + curvature.T) / 2
+    if not np.all(np.isfinite(curvature)) or np.min(np.linalg.eigvalsh(curvature)) <= 0:
+        return None
+    return np.linalg.inv(curvature)
+
+
+def _optimum(objective_of, groups, start):
+    """As _minimise, on all groups. Many groups are approached by way of every SAMPLE_STEPth of them: the sample gives
+    a start close by and the curvature. Where that does not converge, the plain way decides."""
+    if len(groups[0]) >= SAMPLE_FROM:
+        sample = objective_of(*(values[::SAMPLE_STEP] for values in groups))
+        near = _minimise(sample, start, slope=1e-6)[0]
+        curvature = _inverse_curvature(sample, near)
+        if curvature is not None:
+            found = _polish(objective_of(*groups), near, curvature)
+            if found[-1]:
+                return found
+    return _minimise(objective_of(*groups), start)
+
+
+def _bg_nbd(x, t_x, age, weight, scale):
+    """Mean negative log-likelihood and gradient as a function of the logs of r, alpha / scale, a, b."""
     total = weight.sum()
-    scale = max(float(weight @ age) / total, 1.0)
     days = np.arange(age.max() + 1, dtype=np.float64) / scale
     counts, count_of = np.unique(x, return_inverse=True)
     counts = counts.astype(np.float64)
@@ -84,7 +134,9 @@ def fit_bg_nbd(x, t_x, age, weight):
                 b + counts - 1.0, where=counts > 0, out=np.zeros_like(counts)
             )
         odds = log_odds[count_again] + (r + x_again) * log_gap
-        left = expit(odds) * n
+        # log(1 + e^odds) and its slope from one exponential.
+        power = np.exp(-np.abs(odds))
+        left = np.where(odds > 0, 1.0, power) / (1.0 + power) * n
         by_count = (
             gammaln(r + counts)
             - gammaln(r)
@@ -97,7 +149,7 @@ def fit_bg_nbd(x, t_x, age, weight):
         likelihood = (
             customers_by_count @ by_count
             - (r * customers_by_age + repeats_by_age) @ log_time
-            + n @ np.logaddexp(0.0, odds)
+            + n @ (np.log1p(power) + np.maximum(odds, 0.0))
         )
         left_by_count = np.bincount(count_again, left, len(counts))
         common = psi(a + b) - psi(a + b + counts)
@@ -122,9 +174,24 @@ def fit_bg_nbd(x, t_x, age, weight):
         slopes = np.array([slope_r * r, slope_alpha * alpha, slope_a * a, slope_b * b])
         return -likelihood / total, -slopes / total
 
-    logs, iterations, slope, converged = _minimise(objective, BG_NBD_START)
+    return objective
+
+
+def fit_bg_nbd(x, t_x, age, weight):
+    """BG/NBD of grouped customers.
+
+    x repeat purchase days, t_x days from first to last purchase, age days from first purchase to the end of the
+    observation (whole numbers), weight customers. Returns parameters r, alpha (days), a, b and how the fit went.
+    Fader, Hardie, Lee: "Counting Your Customers" the Easy Way (Marketing Science 24, 2005), equation 6.
+    """
+    x, t_x, age = (np.asarray(v, dtype=np.int64) for v in (x, t_x, age))
+    weight = np.asarray(weight, dtype=np.float64)
+    total = weight.sum()
+    scale = max(float(weight @ age) / total, 1.0)
+    logs, value, iterations, slope, converged = _optimum(
+        lambda *groups: _bg_nbd(*groups, scale), (x, t_x, age, weight), BG_NBD_START
+    )
     r, alpha, a, b = np.exp(logs)
-    value, _ = objective(logs)
     # In days: every repeat purchase carries a density per unit of time.
     likelihood = -value * total - np.log(scale) * float(weight @ x)
     return {
@@ -136,27 +203,22 @@ def fit_bg_nbd(x, t_x, age, weight):
     }
 
 
-def fit_gamma_gamma(x, amount, weight):
-    """Gamma-Gamma of grouped repeat buyers: x repeat purchase days, amount they came to (> 0), weight customers.
-
-    Returns parameters p, q, v (v in the unit of the amount) and how the fit went.
-    Fader, Hardie: The Gamma-Gamma Model of Monetary Value (2013), equation 1a.
-    """
-    x, amount, weight = (np.asarray(v, dtype=np.float64) for v in (x, amount, weight))
+def _gamma_gamma(x, z, weight):
+    """Mean negative log-likelihood and gradient as a function of the logs of p, q, v; z is the amount, in units."""
     total = weight.sum()
-    scale = float(weight @ amount) / float(weight @ x)
-    z = amount / scale
     counts, count_of = np.unique(x, return_inverse=True)
     customers_by_count = np.bincount(count_of, weight)
     sum_log_mean = float(weight @ np.log(z / x))
-    sum_x_log_z = float((weight * x) @ np.log(z))
+    weight_x = weight * x
+    sum_x_log_z = float(weight_x @ np.log(z))
 
     def objective(logs):
         p, q, v = np.exp(logs)
-        log_total = np.log(v + z)
-        share = weight / (v + z)
+        both = v + z
+        log_total = np.log(both)
+        share = weight / both
         px, pxq = p * counts, p * counts + q
-        sum_log, sum_x_log = weight @ log_total, (weight * x) @ log_total
+        sum_log, sum_x_log = weight @ log_total, weight_x @ log_total
         likelihood = (
             customers_by_count @ (gammaln(pxq) - gammaln(px) - gammaln(q) + q * logs[2])
             + p * sum_x_log_z
@@ -166,12 +228,25 @@ def fit_gamma_gamma(x, amount, weight):
         )
         slope_p = customers_by_count @ (counts * (psi(pxq) - psi(px))) + sum_x_log_z - sum_x_log
         slope_q = customers_by_count @ (psi(pxq) - psi(q) + logs[2]) - sum_log
-        slope_v = total * q / v - share @ (p * x + q)
+        slope_v = total * q / v - (p * (share @ x) + q * share.sum())
         return -likelihood / total, -np.array([slope_p * p, slope_q * q, slope_v * v]) / total
 
-    logs, iterations, slope, converged = _minimise(objective, GAMMA_GAMMA_START)
+    return objective
+
+
+def fit_gamma_gamma(x, amount, weight):
+    """Gamma-Gamma of grouped repeat buyers: x repeat purchase days, amount they came to (> 0), weight customers.
+
+    Returns parameters p, q, v (v in the unit of the amount) and how the fit went.
+    Fader, Hardie: The Gamma-Gamma Model of Monetary Value (2013), equation 1a.
+    """
+    x, amount, weight = (np.asarray(v, dtype=np.float64) for v in (x, amount, weight))
+    total = weight.sum()
+    scale = float(weight @ amount) / float(weight @ x)
+    logs, value, iterations, slope, converged = _optimum(
+        _gamma_gamma, (x, amount / scale, weight), GAMMA_GAMMA_START
+    )
     p, q, v = np.exp(logs)
-    value, _ = objective(logs)
     return {
         "parameters": {"p": p, "q": q, "v": v * scale},
         "log_likelihood": -value * total - np.log(scale) * float(total),
