@@ -58,6 +58,34 @@ DEFAULT_METRICS = {
     "S": "superiority",
     "T": "thriving_rate_30d",
 }
+CAMPAIGNS_SHOWN = 8
+# AARRR step: figure: how a week of aarrr_daily becomes it, and from which columns. `sum` and `money` add the days up,
+# `rate` divides the sums of two columns, `day` and `day_rate` are those of the last day.
+AARRR: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
+    "acquisition": {
+        "new_customers": ("sum", ("new_customers",)),
+        "registrations": ("sum", ("registrations",)),
+        "cac": ("money_per", ("acquisition_cost_amount", "new_customers")),
+    },
+    "activation": {
+        "activation_rate": ("rate", ("activated", "activation_base")),
+        "logins": ("sum", ("logins",)),
+    },
+    "retention": {
+        "dau": ("day", ("dau",)),
+        "mau": ("day", ("mau",)),
+        "stickiness": ("day_rate", ("stickiness_rate",)),
+    },
+    "revenue": {
+        "net_amount": ("money", ("net_amount",)),
+        "buyers": ("day", ("buyers_365d",)),
+        "repurchase": ("day_rate", ("repurchase_rate_365d",)),
+    },
+    "referral": {
+        "invites": ("sum", ("invites",)),
+        "accepted": ("sum", ("accepted_invites",)),
+    },
+}
 RFM_ORDER = ("111", "011", "101", "001", "110", "010", "100", "000")
 
 Content = dict[str, Any]
@@ -120,6 +148,9 @@ def read(
         "flow": flow,
         "funnel": reader.stages(STAGE_MODEL),
         "five_r": reader.stages("five_r"),
+        "star": reader.star(),
+        "aarrr": reader.aarrr(),
+        "campaigns": reader.campaigns(),
         "rfm": reader.rfm(),
         "lifecycle": reader.stages("lifecycle"),
         "care": reader.care(),
@@ -604,6 +635,129 @@ class _Reader:
             row["is_leak"] = bool(journey.get("is_leak_point"))
         return rows
 
+    def star(self) -> Row | None:
+        """STAR of the last complete month, else of the running one: a row per layer of 5R, and the goals; None without
+        a month."""
+        months = self.marts.ask(
+            "marts.star_triangulating",
+            "select period_id, max(last_on) as last_on, bool_and(is_complete) as is_complete"
+            " from marts.star_triangulating where brand_id = ? and period_kind = 'month' and last_on <= ?"
+            " group by period_id order by is_complete desc, last_on desc limit 1",
+            [self.brand, self.day],
+        )
+        if not months:
+            return None
+        where = [self.brand, months[0]["period_id"]]
+        one_month = "brand_id = ? and period_kind = 'month' and period_id = ?"
+        moved = self.marts.ask(
+            "marts.star_activating",
+            "select layer, forward_rate, lost_rate, active_rate from marts.star_activating"
+            f" where {one_month}",
+            where,
+        )
+        money = self.marts.ask(
+            "marts.star_returning",
+            "select layer, buyers, conversion_rate, cast(net_amount as double) as money"
+            f" from marts.star_returning where {one_month}",
+            where,
+        )
+        by_layer = {row["layer"]: row for row in moved}
+        money_by_layer = {row["layer"]: row for row in money}
+        names = self.stage_names("five_r")
+        layers = self.marts.ask(
+            "marts.star_triangulating",
+            "select layer, customers, member_share, reachable_share, repeat_buyer_share"
+            f" from marts.star_triangulating where {one_month} and layer like 'R%' order by layer desc",
+            where,
+        )
+        nothing = dict.fromkeys(("forward_rate", "lost_rate", "active_rate"))
+        nobody = dict.fromkeys(("buyers", "conversion_rate", "money"))
+        for row in layers:
+            row["name"] = names.get(row["layer"], row["layer"])
+            row |= nothing | nobody
+            row |= by_layer.get(row["layer"], {}) | money_by_layer.get(row["layer"], {})
+        goals = self.marts.ask(
+            "marts.star_goal_flows",
+            "select goal, name_zh as name, customers, flow_rate from marts.star_goal_flows"
+            f" where {one_month} order by goal",
+            where,
+        )
+        for row in goals:
+            if self.language == "en":
+                row["name"] = self.said.get(f"goal_{row['goal']}", row["goal"])
+        return {
+            "month": months[0]["period_id"],
+            "is_complete": months[0]["is_complete"],
+            "layers": layers,
+            "goals": goals,
+        }
+
+    def aarrr(self) -> list[Row]:
+        """The five steps of AARRR: figures of the last seven days, or of the day, against those of a week before."""
+        rows = self.marts.ask(
+            "marts.aarrr_daily",
+            "select * from marts.aarrr_daily"
+            " where brand_id = ? and channel = 'all' and as_of_date > ? and as_of_date <= ?"
+            " order by as_of_date",
+            [self.brand, self.day - timedelta(days=14), self.day],
+        )
+        if not any(row["as_of_date"] == self.day for row in rows):
+            return []
+        weeks = (
+            [row for row in rows if row["as_of_date"] > self.week_ago],
+            [row for row in rows if row["as_of_date"] <= self.week_ago],
+        )
+        steps = []
+        for step, figures in AARRR.items():
+            shown = []
+            for name, (kind, parts) in figures.items():
+                now, before = (_figure(kind, parts, week) for week in weeks)
+                change = now - before if now is not None and before is not None else None
+                shown.append(
+                    {"name": self.said[f"aarrr_{name}"], "kind": kind, "value": now}
+                    | {"week_ago": before, "change": change}
+                )
+            steps.append({"step": step, "name": self.said[f"step_{step}"], "figures": shown})
+        return steps
+
+    def campaigns(self) -> Row | None:
+        """Campaigns that run on the day, dearest first; None without the table or any campaign."""
+        table = "marts.campaign_performance"
+        known = self.marts.ask(
+            table, f"select count(*) as n from {table} where brand_id = ?", [self.brand]
+        )
+        if not known or not known[0]["n"]:
+            return None
+        rows = self.marts.ask(
+            table,
+            f"""
+            select
+                campaign_name as name,
+                scenario,
+                starts_on,
+                ends_on,
+                cast(budget_amount as double) as budget,
+                cast(cost_amount as double) as cost,
+                reached_customers as reached,
+                buyers,
+                new_buyers,
+                cast(net_amount as double) as money,
+                roas
+            from {table}
+            where brand_id = ? and starts_on <= ? and ends_on >= ?
+            order by cost desc nulls last, campaign_id
+            """,
+            [self.brand, self.day, self.day],
+        )
+        for row in rows:
+            row["name"] = masked(row["name"] or "")
+            row["scenario"] = self.said.get(f"scenario_{row['scenario']}", row["scenario"])
+            row["days_left"] = (row["ends_on"] - self.day).days
+            row["starts_on"], row["ends_on"] = (
+                row[end].isoformat() for end in ("starts_on", "ends_on")
+            )
+        return {"running": rows[:CAMPAIGNS_SHOWN], "count": len(rows)}
+
     def rfm(self) -> Row | None:
         """The eight classes in scope `all`; None without a scored customer."""
         rows = {
@@ -858,6 +1012,18 @@ class _Reader:
             "sizes": sorted(sizes, key=lambda size: int(size["size"].split("-")[0].rstrip("+"))),
             "refused": sorted(refused, key=lambda guard: (-guard["links"], guard["guard"])),
         }
+
+
+def _figure(kind: str, columns: tuple[str, ...], week: list[Row]) -> float | None:
+    """A figure of AARRR from the days of a week, oldest first; None without a day or a denominator."""
+    if not week:
+        return None
+    if kind.startswith("day"):
+        return week[-1][columns[0]]
+    sums = [float(sum(row[column] or 0 for row in week)) for column in columns]
+    if len(sums) == 1:
+        return sums[0]
+    return sums[0] / sums[1] if sums[1] else None
 
 
 def worst_light(content: Content) -> str:

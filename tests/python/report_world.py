@@ -72,6 +72,22 @@ def _marts(connection: duckdb.DuckDBPyConnection) -> None:
         " superiority_super bigint, thriving_active_30d bigint, thriving_rate_30d double",
         "marts.fast_drivers": "brand_id varchar, as_of_date date, metric varchar, driver varchar,"
         " stage varchar, cause varchar, contribution double",
+        "marts.star_triangulating": "brand_id varchar, period_kind varchar, period_id varchar, layer varchar,"
+        " last_on date, is_complete boolean, customers bigint, member_share double, reachable_share double,"
+        " repeat_buyer_share double",
+        "marts.star_activating": "brand_id varchar, period_kind varchar, period_id varchar, layer varchar,"
+        " forward_rate double, lost_rate double, active_rate double",
+        "marts.star_returning": "brand_id varchar, period_kind varchar, period_id varchar, layer varchar,"
+        " buyers bigint, conversion_rate double, net_amount decimal(18, 4)",
+        "marts.star_goal_flows": "brand_id varchar, period_kind varchar, period_id varchar, goal varchar,"
+        " name_zh varchar, customers bigint, flow_rate double",
+        "marts.aarrr_daily": "brand_id varchar, as_of_date date, channel varchar, new_customers bigint,"
+        " registrations bigint, acquisition_cost_amount decimal(18, 4), activated bigint, activation_base bigint,"
+        " logins bigint, dau bigint, mau bigint, stickiness_rate double, net_amount decimal(18, 4),"
+        " buyers_365d bigint, repurchase_rate_365d double, invites bigint, accepted_invites bigint",
+        "marts.campaign_performance": "campaign_id varchar, brand_id varchar, campaign_name varchar,"
+        " scenario varchar, starts_on date, ends_on date, budget_amount decimal(18, 4), cost_amount decimal(18, 4),"
+        " reached_customers bigint, buyers bigint, new_buyers bigint, net_amount decimal(18, 4), roas double",
         "audit.restatements": "brand_id varchar, as_of_date date, metric varchar, version integer,"
         " old_figure bigint, new_figure bigint, change bigint, cause varchar",
         "marts.stage_daily": "model varchar, brand_id varchar, as_of_date date, stage varchar,"
@@ -195,6 +211,47 @@ def _brand(connection: duckdb.DuckDBPyConnection, brand: str, people: int) -> No
         insert(
             "insert into marts.fast_drivers values ('north', ?, ?, ?, ?, ?, ?)",
             drivers,
+        )
+        for month, last_on, complete, people in (
+            ("2026-04", date(2026, 4, 30), True, 1),
+            ("2026-05", date(2026, 5, 31), True, 300),
+            ("2026-06", AS_OF, False, 400),
+        ):
+            insert(
+                "insert into marts.star_triangulating values ('north', 'month', ?, ?, ?, ?, ?, 0.5, 0.7, 0.2)",
+                [(month, layer, last_on, complete, people) for layer in ("R4", "R5", "none")],
+            )
+        insert(
+            "insert into marts.star_activating values ('north', 'month', '2026-05', ?, 0.1, 0.02, 0.3)",
+            [("R4",), ("none",)],
+        )
+        insert(
+            "insert into marts.star_returning values ('north', 'month', '2026-05', ?, 30, 0.25, 1234.5)",
+            [("R4",), ("anonymous",)],
+        )
+        insert(
+            "insert into marts.star_goal_flows values ('north', ?, '2026-05', 'acquisition', '拉新', ?, 0.04)",
+            [("month", 12), ("week", 99)],
+        )
+        # Ten new customers a day this week, five a day the week before; one more channel that is not `all`.
+        insert(
+            "insert into marts.aarrr_daily values"
+            " ('north', ?, ?, ?, 3, 100, 1, ?, 4, 50, 200, 0.25, 1000, 90, 0.4, 2, 1)",
+            [
+                (AS_OF - timedelta(days=back), channel, 10 if back < 7 else 5, 4 if back < 7 else 0)
+                for back in range(14)
+                for channel in ("all", "tmall")
+            ],
+        )
+        insert(
+            "insert into marts.campaign_performance values"
+            " (?, 'north', ?, 'promotion', ?, ?, 900, ?, 80, 9, 4, 500, 1.25)",
+            [
+                ("c1", "over", date(2026, 6, 1), date(2026, 6, 29), 1),
+                ("c2", "small", date(2026, 6, 1), AS_OF, 10),
+                ("c3", f"big {PHONE}", AS_OF, date(2026, 7, 5), 100),
+                ("c4", "to come", date(2026, 7, 1), date(2026, 7, 5), 1),
+            ],
         )
         insert(
             "insert into audit.restatements values ('north', ?, 'fertility', 2, 400, ?, ?, 'rows changed')",

@@ -449,6 +449,62 @@ def test_a_failed_step_keeps_the_day_back_unless_it_is_no_fault_of_the_day(defs,
     assert partition_keys(tags) == ["2026-06-01", "2026-06-09"] and partition_keys({}) == []
 
 
+def test_why_a_day_is_kept_back_is_told_by_its_batches_or_by_the_step_that_failed(tmp_path):
+    from orchestration.intake import LandingError
+    from orchestration.job import hold_of_batches, hold_of_error, hold_reasons
+    from orchestration.serving import ServingError
+    from orchestration.warehouse import BuildError
+
+    chosen = Settings(tmp_path, tmp_path, tmp_path / "w.duckdb", as_of_date="2026-06-30")
+    held = row("orders", 2, status="held")
+    held.reasons = "a\nb"
+    assert hold_reasons(held) == ["a", "b"]
+    held.held_reasons = "c"  # a newer delivery is held, the older one is in use
+    hold = hold_of_batches(chosen, [held])
+    assert (hold.kind, hold.day) == ("batches", "2026-06-30")
+    assert hold.batches == [
+        {"entity": "orders", "batch": "dt=2026-06-02", "status": "held", "reasons": "c"}
+    ]
+    build = hold_of_error(chosen, BuildError("why", [{"name": "x"}]))
+    assert (build.kind, build.failures, build.message) == ("build", [{"name": "x"}], "why")
+    assert hold_of_error(chosen, ServingError("why")).kind == "serving"
+    assert hold_of_error(chosen, LandingError("no folder")) is None
+
+
+def test_a_failed_model_names_its_table_and_a_failed_test_the_table_that_it_looks_at():
+    from orchestration.hold import node_failure
+
+    model = node_failure({"name": "customers", "resource_type": "model"}, "IO Error", 7)
+    assert (model["kind"], model["table"], model["rows"]) == ("model", "customers", None)
+    test = {"name": "t", "resource_type": "unit_test", "attached_node": "model.quanyu.customers"}
+    failed = node_failure(test, None, None)
+    assert (failed["kind"], failed["table"], failed["message"]) == (
+        *("test", "customers"),
+        "no message",
+    )
+
+
+def test_keys_keep_landing_lake_and_what_is_published_apart(defs):
+    from orchestration.assets.landing import lake_key, landing_key
+    from orchestration.assets.serving import published_keys
+
+    assert landing_key("orders").path == ["landing", "orders"]
+    assert lake_key("orders").path == ["lake", "orders"]
+    keys = {key.to_user_string() for key in published_keys()}
+    assert {"marts/customers", "reference/stages"} <= keys
+    assert {key.split("/")[0] for key in keys} == {"marts", "reference"}
+
+
+def test_rules_of_one_subject_are_one_check():
+    from orchestration.checks.gate import rules_by_subject
+    from orchestration.gate.suites import rules_for
+
+    orders = load_contract()["orders"]
+    grouped = rules_by_subject(orders)
+    assert sum(map(len, grouped.values())) == len(rules_for(orders)) > len(grouped)
+    assert all(rule.subject == subject for subject, rules in grouped.items() for rule in rules)
+
+
 def test_a_report_is_summed_up_by_where_its_pages_lie(defs, tmp_path):
     from orchestration.assets.report import report_summary
 

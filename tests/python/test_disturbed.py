@@ -19,7 +19,7 @@ from demo.world import build
 
 # One reader: opens what is current, and finds the same day in every table that has one, and in the manifest beside it.
 READER = """
-import json, os, sys, duckdb
+import json, os, sys, time, duckdb
 serving, stop, ready = sys.argv[1:]
 seen, reads = set(), 0
 while not os.path.exists(stop):
@@ -38,6 +38,7 @@ while not os.path.exists(stop):
     seen |= days
     reads += 1
     open(ready, 'w').close()
+    time.sleep(0.2)  # eight loops without a pause would starve the job that they are to watch
 print(reads, *sorted(seen))
 """
 

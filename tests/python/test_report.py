@@ -17,7 +17,9 @@ from click.testing import CliRunner
 from orchestration.__main__ import main
 from orchestration.hold import Hold
 from orchestration.report import brands, read, render, words, write_held_reports, write_reports
-from orchestration.report.content import headline, light_of, z_of
+from orchestration.report.alluvial import alluvial
+from orchestration.report.charts import sparkline
+from orchestration.report.content import entity_names, headline, light_of, worst_light, z_of
 from orchestration.report.pages import file_name
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -138,6 +140,50 @@ def test_the_reason_names_what_moved_a_figure_most_in_its_direction(database, tm
     reason = content_of(more, "north", "en")["fast"][0]["reason"]
     assert "left L Loyalty as a window ran out −9" in reason
     assert "by acquisition channel most of all tmall −12" in reason
+
+
+def test_star_is_that_of_the_last_complete_month(database):
+    star = content_of(database, "north")["star"]
+    assert (star["month"], star["is_complete"]) == ("2026-05", True)
+    assert [(row["layer"], row["customers"]) for row in star["layers"]] == [
+        ("R5", 300),
+        ("R4", 300),
+    ]
+    r5, r4 = star["layers"]
+    assert (r4["forward_rate"], r4["lost_rate"], r4["money"], r4["buyers"]) == (
+        0.1,
+        0.02,
+        1234.5,
+        30,
+    )
+    assert r5["forward_rate"] is None and r5["money"] is None and r5["member_share"] == 0.5
+    assert [(goal["name"], goal["customers"]) for goal in star["goals"]] == [("拉新", 12)]
+    assert content_of(database, "north", "en")["star"]["goals"][0]["name"] == "Win new people"
+    assert content_of(database, "solo")["star"] is None
+
+
+def test_aarrr_holds_the_last_seven_days_against_the_seven_before(database):
+    steps = {step["step"]: step["figures"] for step in content_of(database, "north")["aarrr"]}
+    assert list(steps) == ["acquisition", "activation", "retention", "revenue", "referral"]
+    new, _, cost = steps["acquisition"]
+    assert (new["value"], new["week_ago"], new["change"]) == (70, 35, 35)
+    assert (cost["value"], cost["week_ago"]) == (10, 20)
+    rate = steps["activation"][0]
+    assert rate["value"] == 7 / 28 and rate["week_ago"] is None and rate["change"] is None
+    assert [figure["value"] for figure in steps["retention"]] == [50, 200, 0.25]
+    assert steps["revenue"][0]["value"] == 7000
+    assert content_of(database, "solo")["aarrr"] == []
+
+
+def test_campaigns_in_flight_are_those_that_run_on_the_day_dearest_first(database):
+    campaigns = content_of(database, "north")["campaigns"]
+    assert [(row["name"], row["days_left"]) for row in campaigns["running"]] == [
+        ("big …", 5),
+        ("small", 0),
+    ]
+    assert campaigns["count"] == 2 and content_of(database, "solo")["campaigns"] is None
+    page = Page(render(content_of(database, "north"))).text
+    assert "还剩 5 天" in page and "最后一天" in page and "to come" not in page
 
 
 def test_figures_that_changed_after_they_were_published_are_counted(database):
@@ -438,6 +484,46 @@ def test_a_sentence_of_the_gate_is_plain_chinese(sentence, says):
     assert words.held_in_words(sentence, "en") == sentence
 
 
+def test_the_worst_light_of_a_day_is_red_before_amber_before_green():
+    def day(*lights):
+        return worst_light({"fast": [{"light": light} for light in lights]})
+
+    assert day("green", "red", "amber") == "red" and day("none", "amber") == "amber"
+    assert day("none", "green") == "green" and day("none") == day() == "none"
+
+
+def test_entities_are_named_in_the_language_of_the_report():
+    assert entity_names("zh")["orders"] == "订单" and entity_names("en")["orders"] == "Orders"
+    assert entity_names("en")["order_lines"] == "Order lines"
+
+
+def test_a_band_of_the_flow_is_as_thick_as_its_people_and_never_thinner_than_a_hair():
+    said = words.texts("en")
+    cells = [("A", "P", "forward", 900), ("P", "none", "lost", 1)]
+    flow = {
+        "stages": [{"stage": "A", "name": "Aware"}, {"stage": "P", "name": "<b>Bought</b>"}],
+        "cells": [
+            dict(zip(("from_stage", "to_stage", "direction", "customers"), cell, strict=True))
+            for cell in cells
+        ],
+    }
+    svg = alluvial(flow, said, width=600, height=400)
+    heights = [float(h) for h in re.findall(r'<rect [^>]*height="([\d.]+)"', svg)]
+    # The nodes of the start, then those of the end, the deepest on top: P 1, A 900; P 900, none 1.
+    assert heights[0] == heights[3] == 1.5 and heights[1] == heights[2] > 300
+    assert "<title>A Aware → P &lt;b&gt;Bought&lt;/b&gt;: 900</title>" in svg and "<b>" not in svg
+
+
+def test_a_figure_that_hardly_moves_is_drawn_flat():
+    def heights(*values):
+        svg = sparkline([[f"2026-06-0{n}", v] for n, v in enumerate(values, 1)], "green")
+        path = re.search(r'd="M([^"]*)" stroke="var\(--ink\)"', svg).group(1)
+        found = [float(point.split(",")[1]) for point in path.split("L")]
+        return max(found) - min(found)
+
+    assert heights(1000, 1001, 1000) < 2 and heights(1000, 1500, 1000) > 35
+
+
 def test_an_unknown_language_is_refused(database):
     with pytest.raises(ValueError, match="zh and en"):
         content_of(database, "north", "fr")
@@ -504,31 +590,49 @@ def test_the_report_of_a_real_build_equals_direct_queries(warehouse, tmp_path):
     assert content["quality"]["rows"]["quarantined"] == quarantined
 
 
+PROBE = """<script>addEventListener('load', () => {
+  const shown = [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect()).filter(b => b.width);
+  const inside = [...document.querySelectorAll('svg text')].filter(t => t.getClientRects().length).every(t => {
+    const a = t.getBoundingClientRect(), b = t.closest('svg').getBoundingClientRect();
+    return a.left >= b.left - 1 && a.right <= b.right + 1; });
+  const cut = [...document.querySelectorAll('body *')].filter(e => getComputedStyle(e).overflowX != 'visible'
+    && !e.closest('svg') && e.scrollWidth > e.clientWidth + 1).length;
+  document.title = JSON.stringify({charts: shown.filter(b => b.height > 20).length, inside, cut,
+    wide: document.documentElement.scrollWidth - innerWidth, width: innerWidth,
+    requests: performance.getEntriesByType('resource').length}); });</script>"""
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)")
 @pytest.mark.parametrize("language", words.LANGUAGES)
 def test_in_a_browser_the_page_is_silent_draws_its_charts_and_nothing_is_cut(
     held_database, tmp_path, language
 ):
-    """At 375 px: no console message, no request beyond the page itself, charts have a size, no sideways scrolling.
+    """On a phone and a desktop: no console message, no request beyond the page itself, charts have a size, no text
+    is cut off, no sideways scrolling.
 
-    A probe is added to a copy of the page, because the page itself has no script.
+    A probe is added to a copy of each page, because the page itself has no script.
     """
-    page = render(content_of(held_database, "north", language))
-    probe = """<script>addEventListener('load', () => {
-      const shown = [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect()).filter(b => b.width);
-      const inside = [...document.querySelectorAll('svg text')].filter(t => t.getClientRects().length).every(t => {
-        const a = t.getBoundingClientRect(), b = t.closest('svg').getBoundingClientRect();
-        return a.left >= b.left - 1 && a.right <= b.right + 1; });
-      document.title = JSON.stringify({charts: shown.filter(b => b.height > 20).length, inside,
-        wide: document.documentElement.scrollWidth - innerWidth, width: innerWidth,
-        requests: performance.getEntriesByType('resource').length}); });</script>"""
-    (tmp_path / "probed.html").write_text(page.replace("</body>", probe + "</body>"))
-    # Headless windows are at least 500 px wide, so the page stands in a frame of a phone's width.
+    kept_back = Hold("build", "2026-07-01", message="a long sentence of dbt " * 20)
+    with duckdb.connect(str(held_database), read_only=True) as connection:
+        pages = {
+            "held": read(connection, "north", language),
+            "kept_back": read(connection, "north", language, kept_back),
+            "solo": read(connection, "solo", language),
+            "void": read(connection, "void", language),
+        }
+    for name, content in pages.items():
+        probed = render(content).replace("</body>", PROBE + "</body>")
+        (tmp_path / f"{name}.html").write_text(probed)
+    # Headless windows are at least 500 px wide, so the pages stand in frames of a phone's width.
+    views = [(name, width) for name in pages for width in (375, 1180)]
     frame = tmp_path / "frame.html"
     frame.write_text(
-        '<iframe id="f" src="probed.html" style="width:375px;height:8000px;border:0"></iframe>'
-        "<script>addEventListener('load', () => document.body.dataset.found ="
-        " document.getElementById('f').contentDocument.title)</script>"
+        "".join(
+            f'<iframe src="{name}.html" style="width:{width}px;height:8000px;border:0"></iframe>'
+            for name, width in views
+        )
+        + "<script>addEventListener('load', () => document.body.dataset.found = JSON.stringify("
+        "[...document.querySelectorAll('iframe')].map(f => JSON.parse(f.contentDocument.title))))</script>"
     )
     done = subprocess.run(
         [
@@ -540,15 +644,13 @@ def test_in_a_browser_the_page_is_silent_draws_its_charts_and_nothing_is_cut(
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     found = re.search(r'data-found="([^"]*)"', done.stdout).group(1).replace("&quot;", '"')
-    assert json.loads(found) == {
-        "charts": 6,
-        "inside": True,
-        "wide": 0,
-        "width": 375,
-        "requests": 0,
-    }
+    charts = {"held": 6, "kept_back": 6, "solo": 3, "void": 0}
+    silent = {"inside": True, "cut": 0, "wide": 0, "requests": 0}
+    assert json.loads(found) == [
+        silent | {"charts": charts[name], "width": width} for name, width in views
+    ]
     assert "CONSOLE" not in done.stderr

@@ -25,8 +25,10 @@ from orchestration.serving import (
     current_manifest,
     descriptions,
     hold_name,
+    project_version,
     publish,
     publishable,
+    read_manifest,
     rollback,
 )
 from orchestration.warehouse import BuildError, Dbt
@@ -296,6 +298,14 @@ def test_a_past_day_that_was_chosen_is_kept_beside_the_newest(tmp_path):
     assert days(serving) == {"2026-06-30"}
     again = publish(tmp_path / "p.duckdb", serving)
     assert not again.is_new and again.version == past.version
+
+
+def test_the_version_of_the_project_is_read_from_it_and_goes_into_the_manifest(tmp_path):
+    (tmp_path / "dbt_project.yml").write_text('version: "9.8.7"')
+    assert project_version(tmp_path) == "9.8.7"
+    published = publish(small_warehouse(tmp_path / "w.duckdb", "2026-06-30"), tmp_path / "serving")
+    assert published.manifest["project_version"] == project_version()
+    assert read_manifest(published.version) == published.manifest
 
 
 def held_row(landing: Path, content_hash: str = "a" * 64) -> RegistryRow:
