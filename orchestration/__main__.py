@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import duckdb
 
+from orchestration.audiences import RuleError, check_rules
 from orchestration.gate import GateError
 from orchestration.intake import LandingError
 from orchestration.job import locate, make_demo, report_lines, run, write_report
@@ -112,7 +113,7 @@ def run_command(
     except LandingError as error:
         click.echo(f"landing: {error}", err=True)
         sys.exit(2)
-    except (GateError, BuildError, ServingError) as error:
+    except (GateError, RuleError, BuildError, ServingError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     click.echo("\n".join(report_lines(settings, outcome) + write_report(settings)))
@@ -134,6 +135,16 @@ def report_command(language: str, **paths: Path | None) -> None:
         click.echo("\n".join(write_report(settings)))
     except (duckdb.Error, ValueError) as error:
         click.echo(f"report: {error}", err=True)
+        sys.exit(1)
+
+
+@main.command("rules")
+def rules_command() -> None:
+    """Check the rules of tags and audiences (seeds) without building anything."""
+    try:
+        click.echo(f"rules      {check_rules()} tags and audiences, no error")
+    except RuleError as error:
+        click.echo(str(error), err=True)
         sys.exit(1)
 
 

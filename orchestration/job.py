@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.audiences import check_rules
 from orchestration.contract import load_contract
 from orchestration.gate.judge import judge
 from orchestration.gate.profile import profile
@@ -104,9 +105,10 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
     """Land what is new, judge it, build the warehouse, publish it. A batch that is held keeps the others going, but
     readers keep what they have until it is decided upon.
 
-    Raises LandingError (the landing folder cannot be used), GateError (the gate cannot judge), BuildError and
-    ServingError.
+    Raises LandingError (the landing folder cannot be used), GateError (the gate cannot judge), RuleError (the rules of
+    a tag or audience cannot be built; nothing was landed), BuildError and ServingError.
     """
+    check_rules()
     admission = land(settings, say)
     held = held_batches(settings)
     for row in held:

@@ -15,6 +15,7 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from orchestration.assets import RETRY, WRITER
 from orchestration.assets.landing import lake_key
+from orchestration.audiences import RuleError, check_rules
 from orchestration.partitions import DAILY, ONE_RUN
 from orchestration.resources import Warehouse, dbt_project
 
@@ -70,6 +71,10 @@ def dbt_build(
     context: AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse
 ) -> Iterator[Any]:
     """Build what was selected as of the last day of the run's partitions."""
+    try:
+        check_rules()
+    except RuleError as error:
+        raise Failure(str(error), allow_retries=False) from error
     settings = warehouse.settings_for(context.run.tags, list(context.partition_keys))
     context.log.info(f"as of {settings.as_of_date or 'the newest batch'}")
     target = settings.workspace / "logs" / "dagster"
