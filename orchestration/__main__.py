@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import duckdb
 
+from orchestration.audiences import RuleError, check_rules
 from orchestration.gate import GateError
 from orchestration.intake import LandingError
 from orchestration.job import (
@@ -123,7 +124,7 @@ def run_command(
     except LandingError as error:
         click.echo(f"landing: {error}", err=True)
         sys.exit(2)
-    except (GateError, BuildError, ServingError) as error:
+    except (GateError, RuleError, BuildError, ServingError) as error:
         click.echo(str(error), err=True)
         conclude(settings, hold_of_error(settings, error))
         _report(settings, err=True, alerting=True)
@@ -157,6 +158,16 @@ def report_command(language: str, **paths: Path | None) -> None:
         _report(settings)
     except (duckdb.Error, ValueError) as error:
         click.echo(f"report: {error}", err=True)
+        sys.exit(1)
+
+
+@main.command("rules")
+def rules_command() -> None:
+    """Check the rules of tags and audiences (seeds) without building anything."""
+    try:
+        click.echo(f"rules      {check_rules()} tags and audiences, no error")
+    except RuleError as error:
+        click.echo(str(error), err=True)
         sys.exit(1)
 
 

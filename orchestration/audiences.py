@@ -140,7 +140,7 @@ SUBJECTS = {
     "tag": Subject(
         ("name", "value", *WINDOW),
         lambda words: words.tags,
-        lambda words, tag: words.tags.get(tag) or None,
+        lambda words, tag: sorted(words.tags.get(tag, ())) or None,
     ),
     "audience": Subject(("name", *WINDOW), lambda words: words.audiences),
     "everyone": Subject(()),
@@ -243,11 +243,11 @@ def _rules_errors(rows: list[Row], owner: str, words: Vocabulary) -> list[str]:
             )
     for of_owner in groups.values():
         numbers = sorted(of_owner, key=lambda number: (len(number), number))
-        first = of_owner[numbers[0]][0]
-        if numbers != [str(n) for n in range(1, len(numbers) + 1)]:
+        expected = [str(n) for n in range(1, len(numbers) + 1)]
+        for number in [n for n, m in zip(numbers, expected, strict=True) if n != m][:1]:
             errors.append(
                 _say(
-                    first,
+                    of_owner[number][0],
                     owner,
                     "rule_group",
                     f"groups are numbered 1, 2, 3 without a gap, not {', '.join(numbers)}",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.audiences import check_rules
 from orchestration.contract import load_contract
 from orchestration.gate import GateError
 from orchestration.gate.judge import judge
@@ -108,9 +109,10 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
     """Land what is new, judge it, build the warehouse, publish it. A batch that is held keeps the others going, but
     readers keep what they have until it is decided upon.
 
-    Raises LandingError (the landing folder cannot be used), GateError (the gate cannot judge), BuildError and
-    ServingError.
+    Raises LandingError (the landing folder cannot be used), GateError (the gate cannot judge), RuleError (the rules of
+    a tag or audience cannot be built; nothing was landed), BuildError and ServingError.
     """
+    check_rules()
     admission = land(settings, say)
     held = held_batches(settings)
     for row in held:

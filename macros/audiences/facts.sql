@@ -8,6 +8,7 @@
         facts.customer_key,
         case when terms.is_valued then facts.value else '' end as fact_value,
         terms.measure,
+        terms.is_any,
         greatest(facts.from_day, facts.anchor_day + coalesce(terms.days_ago, 0)) as from_day,
         least(facts.to_day, coalesce(facts.anchor_day + terms.window_days, {{ quanyu.far_day() }})) as to_day,
         cast(facts.weight as decimal(18, 4)) as weight

@@ -60,6 +60,28 @@
 {%- endmacro %}
 
 
+{#- Query: the union of the spells (keys, from_day, to_day) of a relation, as spells that neither overlap nor touch. The same as
+    spells_where with a sum of at least 1, for half of its work: a spell begins where all before it have ended. -#}
+{% macro union_of_spells(rows, keys) -%}
+    {%- set key = keys | join(', ') -%}
+    select
+        {{ key }},
+        from_day,
+        coalesce(lead(ended_before) over (partition by {{ key }} order by from_day), last_day) as to_day
+    from (
+        select
+            {{ key }},
+            from_day,
+            max(to_day) over (
+                partition by {{ key }} order by from_day rows between unbounded preceding and 1 preceding
+            ) as ended_before,
+            max(to_day) over (partition by {{ key }}) as last_day
+        from {{ rows }}
+    ) as compared
+    where ended_before is null or ended_before < from_day
+{%- endmacro %}
+
+
 {#- CTEs ending in `owner_spells` (owner, owner_value, brand_id, customer_key, from_day, to_day): when the rules of an owner
     (a tag with its value, an audience) hold. `uses` holds the conditions of each owner (int_audiences__conditions),
     `spells` when each condition holds (condition_id, brand_id, customer_key, fact_value, from_day, to_day).
@@ -98,8 +120,7 @@
             brand_id,
             customer_key,
             from_day,
-            to_day,
-            1 as weight
+            to_day
         from used_spells
         where group_conditions = 1
         union all
@@ -110,8 +131,7 @@
             brand_id,
             customer_key,
             from_day,
-            to_day,
-            1 as weight
+            to_day
         from (
             {{ quanyu.spells_where(
                 'several_conditions',
@@ -145,10 +165,10 @@
             from_day,
             to_day
         from (
-            {{ quanyu.spells_where(
-                'several_groups', ['owner', 'owner_value', 'brand_id', 'customer_key'], '{total} >= 1',
+            {{ quanyu.union_of_spells(
+                'several_groups', ['owner', 'owner_value', 'brand_id', 'customer_key'],
             ) | indent(12) }}
-        ) as swept
+        ) as united
     )
 {%- endmacro %}
 

@@ -16,6 +16,7 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from orchestration.assets import RETRY, WRITER
 from orchestration.assets.landing import lake_key
+from orchestration.audiences import RuleError, check_rules
 from orchestration.hold import node_failure
 from orchestration.job import Settings
 from orchestration.partitions import DAILY, ONE_RUN
@@ -78,6 +79,10 @@ def dbt_build(
     context: AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse
 ) -> Iterator[Any]:
     """Build what was selected as of the last day of the run's partitions."""
+    try:
+        check_rules()
+    except RuleError as error:
+        raise Failure(str(error), allow_retries=False) from error
     settings = warehouse.settings_for(context.run.tags, list(context.partition_keys))
     context.log.info(f"as of {settings.as_of_date or 'the newest batch'}")
     target = run_results_of(settings).parent

@@ -29,7 +29,9 @@ conditions as (
         min_value,
         max_value,
         window_days,
-        days_ago
+        days_ago,
+        -- Any fact at all will do, so nothing need be added up.
+        measure <> 'amount' and subject <> 'score' and min_value <= 1 and max_value is null as is_any
     from {{ ref('int_audiences__conditions') }}
     where subject not in ('tag', 'audience')
 ),
@@ -58,10 +60,9 @@ terms as (
         condition_values.value,
         condition_channels.channel,
         conditions.measure,
-        conditions.min_value,
-        conditions.max_value,
         conditions.window_days,
-        conditions.days_ago
+        conditions.days_ago,
+        conditions.is_any
     from conditions
     inner join condition_values on conditions.condition_id = condition_values.condition_id
     inner join condition_channels on conditions.condition_id = condition_channels.condition_id
@@ -122,6 +123,7 @@ touchpoint_spells as (
         facts.customer_key,
         case when terms.is_valued then facts.channel else '' end as fact_value,
         terms.measure,
+        terms.is_any,
         facts.day + coalesce(terms.days_ago, 0) as from_day,
         coalesce(facts.day + terms.window_days, {{ far }}) as to_day,
         cast(
@@ -304,6 +306,7 @@ flow_spells as (
         flows.customer_key,
         '' as fact_value,
         terms.measure,
+        terms.is_any,
         flows.from_day,
         least(flows.to_day, {{ far }}) as to_day,
         cast(1 as decimal(18, 4)) as weight
@@ -405,6 +408,7 @@ order_spells as (
         facts.customer_key,
         case when terms.is_valued then facts.channel else '' end as fact_value,
         terms.measure,
+        terms.is_any,
         greatest(facts.from_day, facts.anchor_day + coalesce(terms.days_ago, 0)) as from_day,
         least(facts.to_day, coalesce(facts.anchor_day + terms.window_days, {{ far }})) as to_day,
         cast(case when terms.measure = 'amount' then facts.amount else facts.weight end as decimal(18, 4)) as weight
@@ -679,6 +683,24 @@ facts as (
     {%- endfor %}
 ),
 
+counted as (
+    select facts.*
+    from facts
+    where facts.from_day < facts.to_day and facts.customer_key in (select customers.customer_key from customers)
+),
+
+any_fact as (
+    select
+        condition_id,
+        brand_id,
+        customer_key,
+        fact_value,
+        from_day,
+        to_day
+    from counted
+    where is_any
+),
+
 -- A day counts once for `days`, however much happened on it.
 weighted as (
     select
@@ -689,8 +711,8 @@ weighted as (
         from_day,
         to_day,
         weight
-    from facts
-    where measure <> 'days' and from_day < to_day
+    from counted
+    where not is_any and measure <> 'days'
     union all
     select
         condition_id,
@@ -700,20 +722,18 @@ weighted as (
         from_day,
         max(to_day) as to_day,
         1 as weight
-    from facts
-    where measure = 'days' and from_day < to_day
+    from counted
+    where not is_any and measure = 'days'
     group by condition_id, brand_id, customer_key, fact_value, from_day
 ),
 
-counted as (
-    select weighted.*
-    from weighted
-    where weighted.customer_key in (select customers.customer_key from customers)
-),
-
 int_audiences__condition_spells as (
+    {{ quanyu.union_of_spells(
+        'any_fact', ['condition_id', 'brand_id', 'customer_key', 'fact_value'],
+    ) | indent(4) }}
+    union all
     {{ quanyu.spells_where(
-        'counted', ['condition_id', 'brand_id', 'customer_key', 'fact_value'],
+        'weighted', ['condition_id', 'brand_id', 'customer_key', 'fact_value'],
         '{total} >= conditions.min_value and (conditions.max_value is null or {total} <= conditions.max_value)',
         'inner join conditions on totals.condition_id = conditions.condition_id',
     ) | indent(4) }}

@@ -42,22 +42,17 @@ messages as (
 ),
 
 reached as (
-    select
-        *,
-        1 as weight
-    from relationships
+    select * from relationships
     where channel <> ''
     union all
-    select
-        messages.*,
-        1 as weight
+    select messages.*
     from messages
     inner join as_of on messages.from_day <= {{ quanyu.day_number('as_of.as_of_date') }}
     where messages.from_day < messages.to_day
 ),
 
 int_audiences__reach_spells as (
-    {{ quanyu.spells_where('reached', ['brand_id', 'customer_key', 'channel'], '{total} >= 1') }}
+    {{ quanyu.union_of_spells('reached', ['brand_id', 'customer_key', 'channel']) | indent(4) }}
 )
 
 select * from int_audiences__reach_spells

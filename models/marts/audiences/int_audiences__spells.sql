@@ -12,19 +12,16 @@ with uses as (
 tag_facts as (
     select
         uses.condition_id,
-        uses.min_value,
         tags.brand_id,
         tags.customer_key,
         '' as fact_value,
         tags.from_day + coalesce(uses.days_ago, 0) as from_day,
-        least(tags.to_day, coalesce(tags.from_day + uses.window_days, {{ quanyu.far_day() }})) as to_day,
-        1 as weight
+        least(tags.to_day, coalesce(tags.from_day + uses.window_days, {{ quanyu.far_day() }})) as to_day
     from {{ ref('int_audiences__tag_spells') }} as tags
     inner join (
         select distinct
             condition_id,
             name,
-            min_value,
             window_days,
             days_ago,
             {{ quanyu.split_items('value') }} as value
@@ -42,19 +39,9 @@ tag_facts_in_time as (
 answered as (
     select * from {{ ref('int_audiences__condition_spells') }}
     union all
-    select
-        condition_id,
-        brand_id,
-        customer_key,
-        fact_value,
-        from_day,
-        to_day
-    from (
-        {{ quanyu.spells_where(
-            'tag_facts_in_time', ['condition_id', 'brand_id', 'customer_key', 'fact_value', 'min_value'],
-            '{total} >= totals.min_value',
-        ) | indent(8) }}
-    ) as swept
+    {{ quanyu.union_of_spells(
+        'tag_facts_in_time', ['condition_id', 'brand_id', 'customer_key', 'fact_value'],
+    ) | indent(4) }}
 ),
 
 -- First the audiences made of facts and tags, then those made of audiences.

@@ -177,10 +177,7 @@ undisputed as (
 ),
 
 to_join_up as (
-    select
-        *,
-        1 as weight
-    from settled
+    select * from settled
     union all
     select
         tag,
@@ -188,16 +185,13 @@ to_join_up as (
         brand_id,
         customer_key,
         from_day,
-        to_day,
-        1 as weight
+        to_day
     from declared
     where is_multi_valued
 ),
 
 joined_up as (
-    {{ quanyu.spells_where(
-        'to_join_up', ['tag', 'tag_value', 'brand_id', 'customer_key'], '{total} >= 1',
-    ) | indent(4) }}
+    {{ quanyu.union_of_spells('to_join_up', ['tag', 'tag_value', 'brand_id', 'customer_key']) | indent(4) }}
 ),
 
 int_audiences__tag_spells as (
