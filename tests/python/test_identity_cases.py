@@ -219,3 +219,7 @@ def test_withdrawn_links_and_decisions_give_everybody_back_their_ids(states):
 
 def test_evidence_names_the_landed_record(states):
     assert states.evidence[0] == [("identity_links", f"dt={DAY1}", 1)]
+
+
+def test_probable_links_are_off_by_default(states):
+    assert states.warehouse.rows("select count(*) from identity.identity_probable_pairs") == [(0,)]
