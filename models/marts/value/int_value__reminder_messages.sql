@@ -10,8 +10,10 @@ with as_of as (
 identities as (
     select
         identifier_key,
-        customer_key
-    from {{ ref('int_identity__customer_map') }}
+        customer_key,
+        valid_from,
+        valid_to
+    from {{ ref('int_identity__resolution') }}
 )
 
 select distinct
@@ -26,4 +28,5 @@ inner join identities on messages.identifier_key = identities.identifier_key
 inner join as_of on messages.sent_on <= as_of.as_of_date
 where
     messages.failed_reason is null
+    and {{ quanyu.owned_at('messages.sent_at', 'identities') }}
     and campaigns.scenario in ({{ quanyu.text_literals(var('reminder_scenarios')) }})
