@@ -32,7 +32,10 @@
     {#- 3. Components that hold what no one person can hold come apart. -#}
     {%- do quanyu.part_conflicts(identifiers, links, types) -%}
 
-    {#- 4. The customer of a component is its first node; then devices find their people. -#}
+    {#- 4. What is left joins where profiles say that two are probably one person. -#}
+    {%- do quanyu.join_probable(identifiers, links, types, own) -%}
+
+    {#- 5. The customer of a cluster is its first node; then devices find their people. -#}
     {%- do quanyu.name_customers(identifiers, types, own) -%}
     {%- do quanyu.attach_devices(identifiers, links, types, own) -%}
     {%- do quanyu.collect_resolved(identifiers, types, own) -%}
@@ -170,7 +173,7 @@
                 least(links.left_key, links.right_key) as a, greatest(links.left_key, links.right_key) as b
             from " ~ links ~ " as links
             where " ~ quanyu.holds(own) ~ " and links.left_joins and links.right_joins
-                and links.link_kind not in ('split', 'override')"
+                and links.link_kind not in ('split', 'override', 'probabilistic')"
         ) -%}
     {%- endif -%}
     {%- do quanyu.create_work_table('guarded', "
@@ -249,7 +252,7 @@
     from {{ links }} as links
     where
         {{ quanyu.holds(own) }}
-        and links.link_kind not in ('split', 'override')
+        and links.link_kind not in ('split', 'override', 'probabilistic')
         and links.left_joins and links.right_joins
         and links.{{ one }}_key {{ among }}
     {{ 'union' if not loop.last }}
@@ -310,7 +313,7 @@
         {{ quanyu.holds(own) }}
         and links.left_joins
         and links.right_joins
-        and links.link_kind not in ('split', 'override')
+        and links.link_kind not in ('split', 'override', 'probabilistic')
         and links.left_key not in (select identifier_key from {{ quanyu.work_table('guarded') }})
         and links.right_key not in (select identifier_key from {{ quanyu.work_table('guarded') }})
     {%- endif %}

@@ -7,7 +7,7 @@
 
 {#- Work tables for the models that explain customers: <prefix>_traced(customer_key), the customers to explain again;
     <prefix>_nodes(identifier_key, customer_key), their identifiers where there are several; <prefix>_links(customer_key,
-    link_key, left_key, right_key, seen_order), the links in force inside one customer. -#}
+    link_key, left_key, right_key, seen_order, is_probable), the links in force inside one customer. -#}
 {% macro collect_inner_links(prefix) %}
     {%- set own_refresh = quanyu.followed_refresh() -%}
     {%- set as_of = quanyu.scalar('select max(as_of_date) from ' ~ ref('as_of')) or '9999-12-31' -%}
@@ -30,7 +30,8 @@
     ) -%}
     {%- do quanyu.create_work_table(prefix ~ '_links', "
         select
-            left_nodes.customer_key, links.link_key, links.left_key, links.right_key, links.seen_order
+            left_nodes.customer_key, links.link_key, links.left_key, links.right_key, links.seen_order,
+            links.link_kind = 'probabilistic' as is_probable
         from " ~ ref('int_identity__links') ~ " as links
         inner join " ~ quanyu.work_table(prefix ~ '_nodes') ~ " as left_nodes
             on links.left_key = left_nodes.identifier_key
@@ -72,34 +73,45 @@
 
 
 {#- Pre-hook of identity_evidence: `evidence_tree`(identifier_key, parent_key, link_key, depth): from every identifier
-    the shortest way, link by link, to its customer's first one. Of links equally near the one landed first is taken. -#}
+    a way, link by link, to its customer's first one, the shortest over landed links. Of links equally near the one
+    landed first is taken; a probable one only where landed links lead nowhere new. -#}
 {% macro trace_evidence() %}
 {%- if execute and flags.WHICH in ('build', 'run') -%}
     {%- do quanyu.collect_inner_links('identity_evidence') -%}
     {%- do quanyu.create_work_table('evidence_steps', "
-        select left_key as identifier_key, right_key as parent_key, link_key, seen_order
+        select left_key as identifier_key, right_key as parent_key, link_key, seen_order, is_probable
         from " ~ quanyu.work_table('identity_evidence_links') ~ "
         union all
-        select right_key, left_key, link_key, seen_order from " ~ quanyu.work_table('identity_evidence_links')
+        select right_key, left_key, link_key, seen_order, is_probable
+        from " ~ quanyu.work_table('identity_evidence_links')
     ) -%}
+    {%- set some_probable = quanyu.scalar(
+        'select count(*) from ' ~ quanyu.work_table('evidence_steps') ~ ' where is_probable'
+    ) | int > 0 -%}
     {%- do quanyu.create_work_table('evidence_tree', "
         select
-            identifier_key, cast(null as bigint) as parent_key, cast(null as bigint) as link_key, 0 as depth
+            identifier_key, cast(null as bigint) as parent_key, cast(null as bigint) as link_key, 0 as depth,
+            0 as round
         from " ~ quanyu.work_table('identity_evidence_nodes') ~ "
         where identifier_key = customer_key"
     ) -%}
-    {%- set w = namespace(found=1) -%}
-    {%- for depth in range(1, 10000) -%}
-    {%- if w.found > 0 -%}
+    {%- set w = namespace(found=1, probable=false) -%}
+    {%- for round in range(1, 10000) -%}
+    {%- if w.found > 0 or (some_probable and not w.probable) -%}
+        {#- Landed links from what the last round reached; when they are used up, probable ones from all of it. -#}
+        {%- set w.probable = w.found == 0 -%}
         {%- do quanyu.create_work_table('evidence_frontier', "
             select
-                steps.identifier_key, steps.parent_key, steps.link_key, " ~ depth ~ " as depth
+                steps.identifier_key, steps.parent_key, steps.link_key, tree.depth + 1 as depth, " ~ round ~ " as round
             from " ~ quanyu.work_table('evidence_steps') ~ " as steps
             inner join " ~ quanyu.work_table('evidence_tree') ~ " as tree
-                on steps.parent_key = tree.identifier_key and tree.depth = " ~ (depth - 1) ~ "
-            where steps.identifier_key not in (select identifier_key from " ~ quanyu.work_table('evidence_tree') ~ ")
+                on steps.parent_key = tree.identifier_key
+                " ~ ('' if w.probable else 'and tree.round = ' ~ (round - 1)) ~ "
+            where
+                " ~ ('' if w.probable else 'not') ~ " steps.is_probable
+                and steps.identifier_key not in (select identifier_key from " ~ quanyu.work_table('evidence_tree') ~ ")
             qualify row_number() over (
-                partition by steps.identifier_key order by steps.seen_order, steps.link_key
+                partition by steps.identifier_key order by tree.depth, steps.seen_order, steps.link_key
             ) = 1"
         ) -%}
         {%- set w.found = quanyu.scalar('select count(*) from ' ~ quanyu.work_table('evidence_frontier')) | int -%}
@@ -120,6 +132,7 @@
         from " ~ inner_links ~ "
         where
             seen_order < " ~ quanyu.decided_order() ~ "
+            and not is_probable
             and customer_key in (
                 select customer_key from " ~ inner_links ~ " where seen_order = " ~ quanyu.decided_order() ~ "
             )
@@ -131,9 +144,10 @@
         {%- do quanyu.part_conflicts(identifiers, ref('int_identity__links'), ref('identifier_types')) -%}
         {%- do quanyu.create_work_table('dated_links', "
             select
-                links.customer_key, links.link_key, links.left_key, links.right_key,
+                links.customer_key, links.link_key, links.left_key, links.right_key, links.is_probable,
                 case
-                    when left_clusters.cluster_key <> right_clusters.cluster_key then " ~ quanyu.decided_order() ~ "
+                    when not links.is_probable and left_clusters.cluster_key <> right_clusters.cluster_key
+                        then " ~ quanyu.decided_order() ~ "
                     else links.seen_order
                 end as seen_order
             from " ~ inner_links ~ " as links
@@ -232,14 +246,15 @@
         )
         select
             losers.customer_key, losers.loser_key, losers.survivor_key, losers.seen_order,
-            min(links.link_key) as link_key
+            coalesce(min(case when not links.is_probable then links.link_key end), min(links.link_key)) as link_key
         from losers
         inner join before
             on losers.loser_key = before.name_key and losers.seen_order = before.seen_order
         inner join (
-            select left_key as identifier_key, right_key as other_key, seen_order, link_key from " ~ links ~ "
+            select left_key as identifier_key, right_key as other_key, seen_order, link_key, is_probable
+            from " ~ links ~ "
             union all
-            select right_key, left_key, seen_order, link_key from " ~ links ~ "
+            select right_key, left_key, seen_order, link_key, is_probable from " ~ links ~ "
         ) as links on before.identifier_key = links.identifier_key and losers.seen_order = links.seen_order
         left join before as other_before
             on links.other_key = other_before.identifier_key and losers.seen_order = other_before.seen_order

@@ -37,6 +37,10 @@ touching as (
     select link_key
     from links
     where right_key in (select held.identifier_key from held)
+    union
+    select link_key
+    from links
+    where link_kind = 'probabilistic'
 ),
 
 with_ends as (
@@ -52,6 +56,7 @@ with_ends as (
             when left_rows.guard = 'hub' or right_rows.guard = 'hub' then 'hub'
             when left_rows.guard = 'contested' or right_rows.guard = 'contested' then 'contested'
             when left_rows.guard = 'too_large' or right_rows.guard = 'too_large' then 'too_large'
+            when links.link_kind = 'probabilistic' then 'improbable'
             when left_rows.parted_by is not null then 'parted'
         end as guard,
         case
@@ -63,6 +68,8 @@ with_ends as (
             when right_rows.guard = 'contested' then right_rows.guard_detail
             when left_rows.guard = 'too_large' then left_rows.guard_detail
             when right_rows.guard = 'too_large' then right_rows.guard_detail
+            when links.link_kind = 'probabilistic'
+                then 'would join two of a kind of which a person has one, or what was split, or too many'
             else concat('two ', left_rows.parted_by, ' would be one customer')
         end as detail
     from links

@@ -1,5 +1,5 @@
 -- Grain: one row per landed record and pair of identifiers on it (link_key); also one per pair of a plain identifier
---        and its landed hash, and one per decision in identity_overrides.
+--        and its landed hash, per decision in identity_overrides, and per probable pair of profiles.
 -- Why: the edges of the identity graph, each with the landed record that states it.
 -- Not here: what the guards make of them (identity_refusals). A row that is no longer in force was withdrawn or
 --           corrected; it stays so that both ends are resolved again.
@@ -169,6 +169,28 @@ overrides as (
     {{ quanyu.normalised_overrides() }}
 ),
 
+-- As old as the later of the two profiles.
+probable_pairs as (
+    select * from {{ ref('identity_probable_pairs') }}
+    where is_accepted
+),
+
+profiles_seen as (
+    select
+        profiles.identifier_key,
+        min(batches.seen_order) as first_seen_order
+    from {{ ref('base_landing__profiles') }} as profiles
+    inner join batches on batches.entity = 'profiles' and profiles._batch = batches.batch
+    where
+        profiles._fate in {{ quanyu.naming_fates() }}
+        and profiles.identifier_key in (
+            select probable_pairs.left_key from probable_pairs
+            union
+            select probable_pairs.right_key from probable_pairs
+        )
+    group by profiles.identifier_key
+),
+
 unrecorded as (
     select
         {{ quanyu.hash63_of(["'hash'", 'left_key', 'right_key']) }} as link_key,
@@ -182,6 +204,21 @@ unrecorded as (
         seen_order,
         is_in_force
     from hash_pairs
+    union all
+    select
+        {{ quanyu.hash63_of(["'probabilistic'", 'pairs.left_key', 'pairs.right_key']) }} as link_key,
+        'probabilistic' as link_kind,
+        pairs.left_type,
+        pairs.left_key,
+        pairs.right_type,
+        pairs.right_key,
+        'splink' as source_system,
+        cast(null as {{ dbt.type_string() }}) as reason,
+        greatest(left_seen.first_seen_order, right_seen.first_seen_order) as seen_order,
+        true as is_in_force
+    from probable_pairs as pairs
+    inner join profiles_seen as left_seen on pairs.left_key = left_seen.identifier_key
+    inner join profiles_seen as right_seen on pairs.right_key = right_seen.identifier_key
     union all
     select
         {{ quanyu.hash63_of(["'override'", 'action', 'left_key', 'right_key']) }} as link_key,
@@ -207,7 +244,11 @@ every_link as (
         left_key,
         right_type,
         right_key,
-        case link_kind when 'hash' then 'int_identity__identifiers' else 'identity_overrides' end as entity,
+        case link_kind
+            when 'hash' then 'int_identity__identifiers'
+            when 'probabilistic' then 'identity_probable_pairs'
+            else 'identity_overrides'
+        end as entity,
         source_system,
         cast(null as {{ dbt.type_string() }}) as batch,
         cast(null as {{ dbt.type_string() }}) as file,
@@ -252,7 +293,7 @@ fresh as (
         known.right_joins
     from {{ this }} as known
     where
-        known.link_kind in ('override', 'split')
+        known.link_kind in ('override', 'split', 'probabilistic')
         and known.link_key not in (select all_links.link_key from all_links)
 ),
 

@@ -1,5 +1,6 @@
 -- Grain: one row per accepted order up to the as-of date (source_system, order_id).
--- Why: what was bought and paid, less what came back, and on which days the order is a valid purchase.
+-- Why: what was bought and paid, less what came back, and on which days the order is a valid purchase; bought on a
+--      device that people share, by the person who had it then.
 -- Not here: refunds without an order (fct_refunds); money of anonymous orders is here, a person is not.
 with orders as (
     select * from {{ ref('stg_landing__orders') }}
@@ -9,8 +10,10 @@ with orders as (
 customers as (
     select
         identifier_key,
-        customer_key
-    from {{ ref('int_identity__customer_map') }}
+        customer_key,
+        valid_from,
+        valid_to
+    from {{ ref('int_identity__resolution') }}
 ),
 
 channels as (
@@ -108,6 +111,7 @@ fct_orders as (
         on
             dated.source_system = refunds_of_orders.source_system
             and dated.order_id = refunds_of_orders.order_id
+    where {{ quanyu.owned_at('dated.ordered_at', 'customers') }}
 )
 
 select * from fct_orders

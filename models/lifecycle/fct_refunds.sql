@@ -11,7 +11,8 @@ orders as (
         source_system,
         order_id,
         brand_id,
-        identifier_key
+        identifier_key,
+        ordered_at
     from {{ ref('stg_landing__orders') }}
     where ordered_on <= (select as_of.as_of_date from {{ ref('as_of') }} as as_of)
 ),
@@ -27,6 +28,8 @@ linked as (
             when orders.order_id is not null then coalesce(orders.identifier_key, refunds.identifier_key)
             else refunds.identifier_key
         end as identifier_key,
+        -- The buyer had the device when the order was placed.
+        case when orders.identifier_key is not null then orders.ordered_at else refunds.refunded_at end as owned_at,
         refunds.refunded_at,
         refunds.refunded_on,
         refunds.amount as refund_amount
@@ -38,8 +41,10 @@ linked as (
 customers as (
     select
         identifier_key,
-        customer_key
-    from {{ ref('int_identity__customer_map') }}
+        customer_key,
+        valid_from,
+        valid_to
+    from {{ ref('int_identity__resolution') }}
 ),
 
 fct_refunds as (
@@ -55,6 +60,7 @@ fct_refunds as (
         linked.refund_amount
     from linked
     left join customers on linked.identifier_key = customers.identifier_key
+    where {{ quanyu.owned_at('linked.owned_at', 'customers') }}
 )
 
 select * from fct_refunds

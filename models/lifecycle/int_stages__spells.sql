@@ -43,10 +43,11 @@ told_days as (
         {{ quanyu.day_number('cast(messages.delivered_at as date)') }} as day,
         cast({{ quanyu.source_bit(plan, 'message', 'delivered') }} as bigint) as behaviours
     from {{ ref('stg_landing__messages') }} as messages
-    inner join {{ ref('int_identity__customer_map') }} as map on messages.identifier_key = map.identifier_key
+    inner join {{ ref('int_identity__resolution') }} as map on messages.identifier_key = map.identifier_key
     left join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
     where
         cast(messages.delivered_at as date) <= (select as_of.as_of_date from as_of)
+        and {{ quanyu.owned_at('messages.sent_at', 'map') }}
         and map.customer_key in (select touched.customer_key from touched)
     union all
     select
@@ -55,9 +56,10 @@ told_days as (
         {{ quanyu.day_number('cast(referrals.accepted_at as date)') }} as day,
         cast({{ quanyu.source_bit(plan, 'referral', 'accepted') }} as bigint) as behaviours
     from {{ ref('stg_landing__referrals') }} as referrals
-    inner join {{ ref('int_identity__customer_map') }} as map on referrals.inviter_key = map.identifier_key
+    inner join {{ ref('int_identity__resolution') }} as map on referrals.inviter_key = map.identifier_key
     where
         cast(referrals.accepted_at as date) <= (select as_of.as_of_date from as_of)
+        and {{ quanyu.owned_at('referrals.invited_at', 'map') }}
         and map.customer_key in (select touched.customer_key from touched)
 ),
 

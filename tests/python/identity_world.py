@@ -19,7 +19,7 @@ from orchestration.warehouse import PROJECT
 
 COLUMNS = {
     "identity_links": "source_system left_type left_value right_type right_value linked_at",
-    "profiles": "source_system identifier_type identifier_value name phone email city updated_at",
+    "profiles": "source_system identifier_type identifier_value name birth_date phone email city address updated_at",
     "memberships": "brand_id member_id event occurred_at identifier_type identifier_value",
     "touchpoints": "event_id source_system occurred_at event_type identifier_type identifier_value",
     "orders": "order_id source_system ordered_at status amount identifier_type identifier_value",

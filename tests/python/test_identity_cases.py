@@ -56,6 +56,20 @@ def owners(warehouse: Warehouse) -> dict[str, int]:
     )
 
 
+def order(number: int, who: str, at: str) -> dict:
+    """A paid order of `type=value`."""
+    kind, value = who.split("=")
+    return {
+        "order_id": str(number),
+        "source_system": "app",
+        "ordered_at": at,
+        "status": "paid",
+        "amount": "10.00",
+        "identifier_type": kind,
+        "identifier_value": value,
+    }
+
+
 class States:
     """The warehouse, with what was seen after each refresh."""
 
@@ -120,6 +134,10 @@ def states(tmp_path_factory) -> States:
                 event(3, tablet, "2026-01-01 17:59:59"),
                 event(4, tablet, "2026-01-01 18:00:00"),
                 event(5, "cookie_id=c1", "2026-01-01 09:00:00"),
+            ],
+            ("orders", DAY1): [
+                order(1, tablet, "2026-01-01 17:59:59"),
+                order(2, tablet, "2026-01-01 18:00:00"),
             ],
         }
     )
@@ -186,6 +204,12 @@ def test_a_shared_device_belongs_to_the_person_linked_last(states):
     assert events["5"] == first["cookie_id=c1"]
 
 
+def test_an_order_on_a_shared_device_is_of_the_person_who_had_it_then(states):
+    assert states.warehouse.rows(
+        "select order_id, customer_key from lifecycle.fct_orders order by order_id"
+    ) == [("1", states.owners[2]["member_id=M1"]), ("2", states.owners[2]["member_id=M2"])]
+
+
 def test_a_link_merges_into_the_older_customer(states):
     before, after = states.owners[:2]
     assert after["taobao_id=t9"] == after["unionid=u1"]
@@ -219,3 +243,7 @@ def test_withdrawn_links_and_decisions_give_everybody_back_their_ids(states):
 
 def test_evidence_names_the_landed_record(states):
     assert states.evidence[0] == [("identity_links", f"dt={DAY1}", 1)]
+
+
+def test_probable_links_are_off_by_default(states):
+    assert states.warehouse.rows("select count(*) from identity.identity_probable_pairs") == [(0,)]

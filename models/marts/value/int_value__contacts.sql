@@ -10,8 +10,10 @@ with as_of as (
 identities as (
     select
         identifier_key,
-        customer_key
-    from {{ ref('int_identity__customer_map') }}
+        customer_key,
+        valid_from,
+        valid_to
+    from {{ ref('int_identity__resolution') }}
 ),
 
 int_value__contacts as (
@@ -26,7 +28,9 @@ int_value__contacts as (
     inner join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
     inner join identities on messages.identifier_key = identities.identifier_key
     inner join as_of on messages.sent_on <= as_of.as_of_date
-    where messages.failed_reason is null
+    where
+        messages.failed_reason is null
+        and {{ quanyu.owned_at('messages.sent_at', 'identities') }}
 )
 
 select * from int_value__contacts

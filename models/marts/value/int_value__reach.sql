@@ -48,8 +48,10 @@ live_contacts as (
 identities as (
     select
         identifier_key,
-        customer_key
-    from {{ ref('int_identity__customer_map') }}
+        customer_key,
+        valid_from,
+        valid_to
+    from {{ ref('int_identity__resolution') }}
 ),
 
 messages as (
@@ -63,6 +65,7 @@ messages as (
     inner join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
     inner join identities on messages.identifier_key = identities.identifier_key
     inner join as_of on messages.sent_on <= as_of.as_of_date
+    where {{ quanyu.owned_at('messages.sent_at', 'identities') }}
     group by campaigns.brand_id, identities.customer_key, messages.channel
 ),
 
