@@ -1,0 +1,117 @@
+-- Grain: one row per campaign and customer whom a touch-point or a delivered message of the campaign reached.
+-- Why: the people of a campaign, with what they did in the days after it first met them, and their layers around it.
+-- Not here: anonymous visitors; hold-out customers, who were not met.
+{{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
+-- depends_on: {{ ref('stage_rules') }} {{ ref('stages') }} {{ ref('stage_models') }} {{ ref('stage_behaviours') }}
+-- depends_on: {{ ref('event_types') }}
+{%- set plan = quanyu.stage_plan() %}
+{%- set view_bits = quanyu.behaviour_mask(plan, 'page_view') if execute else 0 %}
+{%- set cart_bit = quanyu.event_mask(['cart_add']) %}
+
+with as_of as (
+    select as_of_date from {{ ref('as_of') }}
+),
+
+counted as (
+    {{ quanyu.counted_customers() }}
+),
+
+campaigns as (
+    select * from {{ ref('stg_landing__campaigns') }}
+),
+
+met as (
+    select
+        touchpoints.campaign_id,
+        touchpoints.customer_key,
+        touchpoints.occurred_on as met_on,
+        case when touchpoints.event_type in ('ad_impression') then 0 else 1 end as is_response
+    from {{ ref('fct_touchpoints') }} as touchpoints
+    inner join campaigns
+        on touchpoints.campaign_id = campaigns.campaign_id and touchpoints.brand_id = campaigns.brand_id
+    union all
+    select
+        messages.campaign_id,
+        map.customer_key,
+        cast(messages.delivered_at as date) as met_on,
+        case
+            when cast(messages.clicked_at as date) <= (select as_of.as_of_date from as_of) then 1 else 0
+        end as is_response
+    from {{ ref('stg_landing__messages') }} as messages
+    inner join {{ ref('int_identity__customer_map') }} as map on messages.identifier_key = map.identifier_key
+    where
+        messages.campaign_id is not null
+        and cast(messages.delivered_at as date) <= (select as_of.as_of_date from as_of)
+),
+
+reached as (
+    select
+        campaigns.brand_id,
+        met.campaign_id,
+        met.customer_key,
+        min(met.met_on) as met_on,
+        max(met.is_response) as is_responding
+    from met
+    inner join campaigns on met.campaign_id = campaigns.campaign_id
+    inner join counted on met.customer_key = counted.customer_key
+    group by campaigns.brand_id, met.campaign_id, met.customer_key
+),
+
+did as (
+    select
+        reached.campaign_id,
+        reached.customer_key,
+        max(case when (days.behaviours & {{ view_bits }}) <> 0 then 1 else 0 end) as has_viewed,
+        max(case when (days.behaviours & {{ cart_bit }}) <> 0 then 1 else 0 end) as has_carted,
+        max(case when days.placed_order_count > 0 then 1 else 0 end) as has_ordered,
+        max(case when days.purchase_count > 0 then 1 else 0 end) as has_bought
+    from reached
+    inner join {{ ref('customer_day') }} as days
+        on
+            reached.brand_id = days.brand_id
+            and reached.customer_key = days.customer_key
+            and days.activity_date >= reached.met_on
+            and days.activity_date < {{ quanyu.add_days('reached.met_on', var('campaign_response_days')) }}
+    group by reached.campaign_id, reached.customer_key
+),
+
+layers as (
+    select
+        reached.campaign_id,
+        reached.customer_key,
+        max(case
+            when
+                spells.valid_from < campaigns.starts_on
+                and (spells.valid_to is null or spells.valid_to >= campaigns.starts_on)
+                then spells.stage
+        end) as layer_before,
+        max(case
+            when
+                spells.valid_from <= least(campaigns.ends_on, as_of.as_of_date)
+                and (spells.valid_to is null or spells.valid_to > least(campaigns.ends_on, as_of.as_of_date))
+                then spells.stage
+        end) as layer_after
+    from reached
+    inner join campaigns on reached.campaign_id = campaigns.campaign_id
+    cross join as_of
+    inner join {{ ref('int_stages__spells') }} as spells
+        on reached.brand_id = spells.brand_id and reached.customer_key = spells.customer_key
+    where spells.model = '{{ var("star_stage_model") }}'
+    group by reached.campaign_id, reached.customer_key
+),
+
+int_campaigns__reached as (
+    select
+        reached.*,
+        coalesce(did.has_viewed, 0) as has_viewed,
+        coalesce(did.has_carted, 0) as has_carted,
+        coalesce(did.has_ordered, 0) as has_ordered,
+        coalesce(did.has_bought, 0) as has_bought,
+        coalesce(layers.layer_before, 'none') as layer_before,
+        coalesce(layers.layer_after, 'none') as layer_after
+    from reached
+    left join did on reached.campaign_id = did.campaign_id and reached.customer_key = did.customer_key
+    left join layers on reached.campaign_id = layers.campaign_id and reached.customer_key = layers.customer_key
+)
+
+select * from int_campaigns__reached
