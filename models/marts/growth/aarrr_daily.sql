@@ -38,8 +38,8 @@ acts as (
         sum(case when login_count > 0 and is_counted then 1 else 0 end) as login_users,
         sum(case when is_counted then 1 else 0 end) as active_users,
         sum(case when is_counted then active_count else 0 end) as actions,
-        sum(case when order_count > 0 then 1 else 0 end) as buyers,
-        sum(order_count) as buyer_orders
+        sum(case when order_count > 0 and is_counted then 1 else 0 end) as buyers,
+        sum(case when is_counted then order_count else 0 end) as buyer_orders
     from days
     group by scope_key, activity_date
 ),

@@ -32,9 +32,14 @@ messages as (
         messages.campaign_id,
         identities.customer_key,
         min(messages.sent_on) as sent_on,
-        min(cast(messages.delivered_at as date)) as touched_on,
-        min(cast(coalesce(messages.opened_at, messages.clicked_at) as date)) as responded_on,
-        max(case when messages.unsubscribed_at is not null then 1 else 0 end) as has_opted_out,
+        min(case
+            when cast(messages.delivered_at as date) <= as_of.as_of_date then cast(messages.delivered_at as date)
+        end) as touched_on,
+        min(case
+            when cast(coalesce(messages.opened_at, messages.clicked_at) as date) <= as_of.as_of_date
+                then cast(coalesce(messages.opened_at, messages.clicked_at) as date)
+        end) as responded_on,
+        max(case when cast(messages.unsubscribed_at as date) <= as_of.as_of_date then 1 else 0 end) as has_opted_out,
         min(case when coalesce(messages.is_control, false) then 1 else 0 end) as is_control
     from {{ ref('stg_landing__messages') }} as messages
     inner join identities on messages.identifier_key = identities.identifier_key

@@ -34,7 +34,9 @@ messages as (
         identities.customer_key,
         messages.channel as reach_channel,
         min(cast(messages.delivered_at as date)) as valid_from,
-        max(cast(messages.unsubscribed_at as date)) as valid_to
+        max(case
+            when cast(messages.unsubscribed_at as date) <= as_of.as_of_date then cast(messages.unsubscribed_at as date)
+        end) as valid_to
     from {{ ref('stg_landing__messages') }} as messages
     inner join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
     inner join {{ ref('int_identity__customer_map') }} as identities
