@@ -1,0 +1,1093 @@
+"""The growth and private-domain marts once more, slowly, from METRICS.md: loops over people and days, no SQL but to
+read the facts below the marts. `expected` gives figures of one brand, `differences` compares them with the marts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from statistics import median
+
+import duckdb
+
+SILENT = {"ad_impression", "unfollow", "wecom_delete", "group_leave"}
+PAGES = {"content_view", "product_view", "store_view"}
+VISITS = PAGES | set(
+    "ad_click search_category search_brand live_watch store_visit login register favorite cart_add"
+    " cart_remove".split()
+)
+GRANTS, USES = {"coupon_claim", "points_earn"}, {"coupon_use", "sample_claim", "points_redeem"}
+TALKLESS = {"wecom_add", "wecom_delete", "group_join", "group_leave", "follow", "unfollow"}
+KEEPS = [1, 2, 3, 4, 5, 6, 7, 14, 30]
+
+
+def plus(day: date, n: int) -> date:
+    return day + timedelta(days=n)
+
+
+def month(day: date) -> date:
+    return day.replace(day=1)
+
+
+def next_month(day: date, n: int = 1) -> date:
+    for _ in range(n):
+        day = month(plus(month(day), 31))
+    return day
+
+
+def quarter(day: date) -> date:
+    return date(day.year, (day.month - 1) // 3 * 3 + 1, 1)
+
+
+def live(spells: list[tuple[date, date | None]], day: date) -> bool:
+    return any(a <= day and (b is None or day < b) for a, b in spells)
+
+
+@dataclass
+class Brand:
+    """Facts of one brand. Touches: (customer, day, type, channel, staff, campaign); orders: (customer or None, day,
+    channel, campaign, staff, net, domain); spells by customer: relationship -> key -> [(from, to)]."""
+
+    brand_id: str
+    as_of: date
+    first_day: date
+    touches: list[tuple]
+    orders: list[tuple]
+    spells: dict
+    memberships: dict
+    stages: dict
+    domains: dict
+    counted: set
+    campaigns: dict
+    costs: list[tuple]
+    messages: list[tuple]
+    referrals: list[tuple]
+    cycles: dict
+    categories: dict
+    clv: dict
+    periods: list[tuple]
+    departures: dict
+    acts: dict = field(default_factory=lambda: defaultdict(set))
+
+    def __post_init__(self) -> None:
+        # acts[channel][customer] -> {day: set of event types}; 'all' is every channel, an order is an act.
+        self.acts = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+        for customer, day, kind, channel, *_ in self.touches:
+            if kind not in SILENT:
+                for scope in (channel or "unknown", "all"):
+                    self.acts[scope][customer][day].append(kind)
+        for customer, day, channel, *_ in self.orders:
+            if customer is not None:
+                for scope in (channel or "unknown", "all"):
+                    self.acts[scope][customer][day].append("order")
+        self.registered = {}
+        for customer in self.counted:
+            found = [
+                (day, 0, scope)
+                for scope, people in self.acts.items()
+                if scope != "all"
+                for day, kinds in people[customer].items()
+                if "register" in kinds
+            ] + [(start, 1, channel) for start, _, channel in self.memberships.get(customer, [])]
+            if found:
+                self.registered[customer] = min(found)
+        self.buying = {
+            c: sorted(d for d, kinds in days.items() if "order" in kinds)
+            for c, days in self.acts["all"].items()
+            if c in self.counted
+        }
+        self.buying = {c: days for c, days in self.buying.items() if days}
+        self.reach = self._reach()
+
+    def _reach(self) -> dict:
+        """customer -> channel -> spells: follows, contacts, groups, and texts delivered to who did not unsubscribe."""
+        found = defaultdict(lambda: defaultdict(list))
+        for customer, kinds in self.spells.items():
+            for kind, keys in kinds.items():
+                for key, spells in keys.items():
+                    channel = {"wecom_contact": "wecom", "group_member": "community_group"}.get(
+                        kind, key
+                    )
+                    if kind != "member" and channel:
+                        found[customer][channel] += spells
+        texts = defaultdict(list)
+        for campaign, customer, channel, _, delivered, _, unsubscribed, _, _ in self.messages:
+            if channel in ("sms", "email", "app") and campaign in self.campaigns:
+                texts[customer, channel].append((delivered, unsubscribed))
+        for (customer, channel), sent in texts.items():
+            start = min((d for d, _ in sent if d), default=None)
+            end = max((u for _, u in sent if u), default=None)
+            if start and start <= self.as_of and (end is None or end > start):
+                found[customer][channel].append((start, end))
+        return {c: dict(channels) for c, channels in found.items() if c in self.counted}
+
+    def private_channels(self, customer, day: date) -> list[str]:
+        return [
+            channel
+            for channel, spells in self.reach.get(customer, {}).items()
+            if self.domains.get(channel) == "private" and live(spells, day)
+        ]
+
+    def first_private(self, customer) -> date | None:
+        starts = [
+            start
+            for channel, spells in self.reach.get(customer, {}).items()
+            if self.domains.get(channel) == "private"
+            for start, _ in spells
+        ]
+        return min(starts, default=None)
+
+    def activated(self, customer, since: date) -> date | None:
+        days = [
+            d
+            for d, kinds in self.acts["all"].get(customer, {}).items()
+            if d >= since and ("order" in kinds or USES & set(kinds))
+        ]
+        return min(days, default=None)
+
+    def is_member(self, customer, day: date) -> bool:
+        return any(
+            a <= day and (b is None or day < b) for a, b, _ in self.memberships.get(customer, [])
+        )
+
+
+def aarrr_daily(brand: Brand, days: list[date]):
+    scopes = [s for s in brand.acts if brand.acts[s]]
+    for day in days:
+        for scope in scopes:
+            acts = brand.acts[scope]
+
+            def active(customer, first: date, last: date, acts=acts) -> list[date]:
+                return [d for d in acts[customer] if first <= d <= last]
+
+            def does(kinds, day=day, acts=acts) -> set:
+                return {c for c in acts if kinds & set(acts[c].get(day, []))}
+
+            visitors, clickers = does(VISITS), does({"ad_click"})
+            new = {c for c in visitors | clickers if brand.registered.get(c, (day,))[0] >= day}
+            here = {
+                c
+                for c, (on, _, channel) in brand.registered.items()
+                if on == day and scope in (channel or "unknown", "all")
+            }
+            seen = plus(day, 7) <= brand.as_of
+            buyers = {
+                c: sorted(d for d in active(c, plus(day, -364), day) if "order" in acts[c][d])
+                for c in acts
+                if c in brand.counted
+            }
+            buyers = {c: found for c, found in buyers.items() if found}
+            orders = [
+                o for o in brand.orders if o[1] == day and scope in (o[2] or "unknown", "all")
+            ]
+            spent = [x for x in brand.costs if x[1] == day and scope in (x[2], "all")]
+            sold = [
+                o[5]
+                for o in brand.orders
+                if o[1] == day
+                and o[3] in {x[0] for x in brand.costs}
+                and scope in (brand.campaigns[o[3]][1] or "unknown", "all")
+            ]
+            yield (
+                ("aarrr_daily", day, scope),
+                {
+                    "page_views": sum(k in PAGES for c in acts for k in acts[c].get(day, [])),
+                    "visitors": len(visitors),
+                    "logins": sum(k == "login" for c in acts for k in acts[c].get(day, [])),
+                    "login_users": len(does({"login"}) & brand.counted),
+                    "dau": sum(day in acts[c] for c in acts if c in brand.counted),
+                    "wau": sum(
+                        bool(active(c, plus(day, -6), day)) for c in acts if c in brand.counted
+                    ),
+                    "mau": sum(
+                        bool(active(c, plus(day, -29), day)) for c in acts if c in brand.counted
+                    ),
+                    "registrations": len(here),
+                    "registration_base": len(visitors & new),
+                    "registered_visitors": len(visitors & here),
+                    "click_base": len(clickers & new) if seen else None,
+                    "click_registrants": sum(
+                        c in brand.registered and brand.registered[c][0] <= plus(day, 7)
+                        for c in clickers & new
+                    )
+                    if seen
+                    else None,
+                    "activated": sum(
+                        (brand.activated(c, day) or date.max) <= plus(day, 7) for c in here
+                    )
+                    if seen
+                    else None,
+                    "buyers_365d": len(buyers),
+                    "repeat_buyers_365d": sum(len(found) > 1 for found in buyers.values()),
+                    "orders_365d": sum(
+                        acts[c][d].count("order") for c, found in buyers.items() for d in found
+                    ),
+                    "buyers": sum(day in found for found in buyers.values()),
+                    "orders": len(orders),
+                    "net_amount": sum(o[5] for o in orders),
+                    "cost_amount": sum(x[3] for x in spent) if spent else None,
+                    "clicks": sum(x[4] for x in spent) if spent else None,
+                    "campaign_sales_amount": (sum(sold) or 0) if spent else None,
+                },
+            )
+
+
+def retention_daily(brand: Brand):
+    for scope, acts in brand.acts.items():
+        cohorts = defaultdict(list)
+        for customer, days in acts.items():
+            if customer in brand.counted and days:
+                cohorts[min(days)].append(set(days))
+        for day, people in cohorts.items():
+            figures = {"new_users": len(people)}
+            for n in KEEPS:
+                seen = plus(day, n) <= brand.as_of
+                figures[f"retained_{n}d"] = (
+                    sum(plus(day, n) in days for days in people) if seen else None
+                )
+            yield ("retention_daily", day, scope), figures
+
+
+def aarrr_periods(brand: Brand):
+    for kind, start_of, length in (("month", month, 1), ("quarter", quarter, 3)):
+        start = start_of(brand.first_day)
+        while start <= brand.as_of:
+            end = plus(next_month(start, length), -1)
+            before = start_of(plus(start, -1))
+            for scope, acts in brand.acts.items():
+
+                def bought(first: date, last: date, acts=acts) -> dict:
+                    found = {
+                        c: [
+                            k
+                            for d in acts[c]
+                            if first <= d <= last
+                            for k in [acts[c][d].count("order")]
+                            if k
+                        ]
+                        for c in acts
+                        if c in brand.counted
+                    }
+                    return {c: counts for c, counts in found.items() if counts}
+
+                now, then = bought(start, end), bought(before, plus(start, -1))
+                inside = {c: [d for d in acts[c] if start <= d <= end] for c in acts}
+                yield (
+                    ("aarrr_periods", kind, start, scope),
+                    {
+                        "visitors": sum(
+                            any(VISITS & set(acts[c][d]) for d in days)
+                            for c, days in inside.items()
+                        ),
+                        "active_users": sum(
+                            bool(d) for c, d in inside.items() if c in brand.counted
+                        ),
+                        "active_user_days": sum(
+                            len(d) for c, d in inside.items() if c in brand.counted
+                        ),
+                        "buyers": len(now),
+                        "buyer_orders": sum(map(sum, now.values())),
+                        "repeat_buyers": sum(len(x) > 1 for x in now.values()),
+                        "repeat_buyers_by_order": sum(sum(x) > 1 for x in now.values()),
+                        "repeat_orders": sum(
+                            acts[c][d].count("order")
+                            for c in now
+                            for d in acts[c]
+                            if start <= d <= end and d > brand.buying[c][0]
+                        ),
+                        "previous_buyers": len(then),
+                        "returned_buyers": len(now.keys() & then.keys()),
+                        "new_customers": sum(
+                            start <= days[0] <= end for days in brand.buying.values()
+                        )
+                        if scope == "all"
+                        else ...,
+                    },
+                )
+            start = next_month(start, length)
+
+
+def recall(brand: Brand):
+    found = defaultdict(dict)
+    for campaign, customer, _, sent, _, _, _, failed, control in brand.messages:
+        key = (campaign, "control" if control else "contacted")
+        if campaign in brand.campaigns and not failed and plus(sent, 30) <= brand.as_of:
+            found[key][customer] = min(sent, found[key].get(customer, sent))
+    counts = defaultdict(lambda: [0, 0, 0])
+    for (campaign, group), people in found.items():
+        for customer, sent in people.items():
+            before = [d for d in brand.buying.get(customer, []) if d <= sent]
+            if not before or (sent - max(before)).days < 3 * brand.cycles["brand"]:
+                continue
+            after = [d for d in brand.acts["all"][customer] if sent < d <= plus(sent, 30)]
+            bought = [d for d in after if "order" in brand.acts["all"][customer][d]]
+            for name in (campaign, "all"):
+                for i, x in enumerate((1, bool(after), bool(bought))):
+                    counts[name, group][i] += x
+    for (campaign, group), (trials, returned, bought) in counts.items():
+        yield (
+            ("recall_performance", campaign, group),
+            {"lapsed_trials": trials, "returned": returned, "bought": bought},
+        )
+
+
+def referrals(brand: Brand):
+    parents = {}
+    for referral, inviter, invitee, invited, accepted in sorted(
+        brand.referrals, key=lambda r: (r[4] or date.max, r[3], r[0])
+    ):
+        if accepted and invitee is not None and invitee != inviter:
+            parents.setdefault(invitee, (inviter, accepted, invited, referral))
+
+    def depth(customer) -> int:
+        inviter, accepted, *_ = parents[customer]
+        n = 1
+        while n < 6 and inviter in parents and parents[inviter][1] <= accepted:
+            inviter, accepted = parents[inviter][0], parents[inviter][1]
+            n += 1
+        return n
+
+    for customer in parents:
+        if customer in brand.counted and parents[customer][0] in brand.counted:
+            yield (
+                ("referral_chains", customer),
+                {"chain_depth": depth(customer), "referral_level": min(2, depth(customer))},
+            )
+    by_month = defaultdict(list)
+    for row in brand.referrals:
+        by_month[month(row[3])].append(row)
+    firsts = {p[3]: c for c, p in parents.items()}
+    for start, rows in by_month.items():
+        depths = [depth(firsts[r[0]]) for r in rows if r[0] in firsts]
+        seen = plus(next_month(start), -1 + 30) <= brand.as_of
+        activated = [
+            r
+            for r in rows
+            if r[4]
+            and r[2] is not None
+            and (brand.activated(r[2], r[4]) or date.max) <= plus(r[3], 30)
+        ]
+        yield (
+            ("referral_cycles", start),
+            {
+                "invites": len(rows),
+                "inviters": len({r[1] for r in rows}),
+                "accepted": sum(r[4] is not None for r in rows),
+                "activated": len(activated) if seen else None,
+                "accepted_level_1": depths.count(1),
+                "accepted_level_2": sum(d > 1 for d in depths),
+                "deeper_chains": sum(d > 2 for d in depths),
+            },
+        )
+
+
+def fast_plus(brand: Brand):
+    for kind, period, start, last in brand.periods:
+        before = plus(start, -1)
+        orders = [o for o in brand.orders if start <= o[1] <= last]
+        known = [o for o in orders if o[0] in brand.counted]
+        member = [o for o in orders if o[0] is not None and brand.is_member(o[0], o[1])]
+        old = {
+            c
+            for c, days in brand.buying.items()
+            if days[0] <= before and not brand.is_member(c, before)
+        }
+        private = {c for c in brand.reach if brand.private_channels(c, last)}
+        assets = {
+            c for c, spells in brand.stages["aipl"].items() if live([s[:2] for s in spells], last)
+        }
+        benefit = {
+            kinds_name: {
+                c
+                for c, days in brand.acts["all"].items()
+                if c in brand.counted
+                for d, kinds in days.items()
+                if start <= d <= last and set(kinds) & kinds_set and brand.is_member(c, d)
+            }
+            for kinds_name, kinds_set in (("grant", GRANTS), ("use", USES))
+        }
+        yield (
+            ("fast_plus_periods", kind, period),
+            {
+                "buyers": len({o[0] for o in known}),
+                "member_buyers": len({o[0] for o in known if o in member}),
+                "net_amount": sum(o[5] for o in orders),
+                "member_net_amount": sum(o[5] for o in member),
+                "private_net_amount": sum(o[5] for o in orders if o[6] == "private"),
+                "private_buyers": len({o[0] for o in known if o[6] == "private"}),
+                "private_active": len(
+                    {
+                        c
+                        for scope, people in brand.acts.items()
+                        if brand.domains.get(scope) == "private"
+                        for c, days in people.items()
+                        if c in brand.counted and any(start <= d <= last for d in days)
+                    }
+                ),
+                "non_member_buyers": len(old),
+                "joined_buyers": sum(
+                    any(start <= a <= last for a, _, _ in brand.memberships.get(c, [])) for c in old
+                ),
+                "private_customers": len(private),
+                "private_stage_customers": len(private & assets),
+                "stage_customers": len(assets),
+                "benefit_granted_members": len(benefit["grant"]),
+                "benefit_used_members": len(benefit["grant"] & benefit["use"]),
+            },
+        )
+
+
+def groups(brand: Brand):
+    week = plus(brand.first_day, -brand.first_day.weekday())
+    talk = brand.acts["community_group"]
+    while week <= brand.as_of:
+        last = min(plus(week, 6), brand.as_of)
+        members = {
+            c
+            for c, channels in brand.reach.items()
+            if any(
+                a <= last and (b is None or b > week)
+                for a, b in merged(channels.get("community_group", []))
+            )
+        }
+
+        def active(customer, first: date) -> list[date]:
+            return [d for d in talk[customer] if first <= d <= plus(first, 6)]
+
+        clicks = {
+            c: min((d for d in active(c, week) if PAGES & set(talk[c][d])), default=None)
+            for c in members
+        }
+        clicks = {c: d for c, d in clicks.items() if d}
+        if members:
+            seen = plus(week, 13) <= brand.as_of
+            yield (
+                ("group_pull", week),
+                {
+                    "group_members": len(members),
+                    "active_members": sum(bool(active(c, week)) for c in members),
+                    "click_members": len(clicks),
+                    "paying_members": sum(
+                        any(on <= d <= plus(week, 6) for d in brand.buying.get(c, []))
+                        for c, on in clicks.items()
+                    ),
+                    "retained_members": sum(
+                        bool(active(c, week)) and bool(active(c, plus(week, 7))) for c in members
+                    )
+                    if seen
+                    else None,
+                },
+            )
+        week = plus(week, 7)
+
+
+def merged(spells: list[tuple]) -> list[tuple]:
+    """Spells that touch or overlap, as one."""
+    found: list[list] = []
+    for a, b in sorted(spells, key=lambda s: (s[0], s[1] or date.max)):
+        if found and (found[-1][1] is None or a <= found[-1][1]):
+            found[-1][1] = None if found[-1][1] is None or b is None else max(found[-1][1], b)
+        else:
+            found.append([a, b])
+    return [tuple(x) for x in found]
+
+
+def reach_daily(brand: Brand, days: list[date]):
+    channels = {channel for found in brand.reach.values() for channel in found}
+    for day in days:
+        for channel in channels:
+            now = {c for c, f in brand.reach.items() if live(f.get(channel, []), day)}
+            then = {c for c, f in brand.reach.items() if live(f.get(channel, []), plus(day, -1))}
+            yield (
+                ("private_reach_daily", day, channel),
+                {
+                    "reachable_customers": len(now),
+                    "started_customers": len(now - then),
+                    "ended_customers": len(then - now),
+                },
+            )
+        for name, least in (("any", 1), ("two_or_more", 2)):
+            count = sum(len(brand.private_channels(c, day)) >= least for c in brand.reach)
+            yield (
+                ("private_reach_daily", day, name),
+                {"reachable_customers": count} if count else {},
+            )
+
+
+def sink(brand: Brand):
+    cells = defaultdict(list)
+    public = [s for s in brand.acts if brand.domains.get(s) == "public"]
+    for scope in ["all", *public]:
+        for customer in brand.counted:
+            by_month = defaultdict(lambda: [[], []])
+            for channel in public if scope == "all" else [scope]:
+                for day, kinds in brand.acts[channel][customer].items():
+                    if VISITS & set(kinds):
+                        by_month[month(day)][0].append(day)
+                    if "order" in kinds:
+                        by_month[month(day)][1].append(day)
+            for start, (visits, orders) in by_month.items():
+                if not visits and not orders:
+                    continue
+                met, first = min(visits + orders), brand.first_private(customer)
+                if plus(met, 30) <= brand.as_of and (first is None or first >= met):
+                    days = (first - met).days if first and first <= plus(met, 30) else None
+                    ordered = min(orders, default=None)
+                    after = bool(ordered and first and ordered <= first <= plus(ordered, 30))
+                    cells[start, scope].append((days, ordered is not None, after))
+    for (start, scope), people in cells.items():
+        sunk = [days for days, _, _ in people if days is not None]
+        yield (
+            ("private_sink", start, scope),
+            {
+                "public_visitors": len(people),
+                "sunk_visitors": len(sunk),
+                "public_buyers": sum(x for _, x, _ in people),
+                "sunk_buyers": sum(x for _, _, x in people),
+                "median_days_to_sink": float(median(sunk)) if sunk else None,
+            },
+        )
+
+
+def churn(brand: Brand):
+    """Relationship and purchase churn by standing at the end of every day of a month."""
+    holds = defaultdict(dict)
+    for customer, kinds in brand.spells.items():
+        if customer in brand.counted:
+            for kind, keys in kinds.items():
+                holds[kind][customer] = [s for spells in keys.values() for s in spells]
+    for customer, days in brand.buying.items():
+        limit = -(-3 * max(1, brand.cycles[customer]) // 1)
+        holds["purchase"][customer] = [(d, plus(d, int(limit))) for d in days]
+    for kind, people in holds.items():
+        start = month(brand.first_day)
+        while start <= brand.as_of:
+            last = min(plus(next_month(start), -1), brand.as_of)
+            days = [plus(start, n) for n in range((last - start).days + 1)]
+            there = {c for c, spells in people.items() if live(spells, plus(start, -1))}
+            lost = {c for c in there if any(not live(people[c], d) for d in days)}
+            yield (
+                ("relationship_churn", start, kind),
+                {
+                    "customers_at_start": len(there),
+                    "lost_customers": len(lost),
+                    "gained_customers": sum(
+                        c not in there and any(live(spells, d) for d in days)
+                        for c, spells in people.items()
+                    ),
+                    "customers_at_end": sum(live(s, last) for s in people.values()),
+                },
+            )
+            start = next_month(start)
+
+
+def staff(brand: Brand):
+    talks = defaultdict(list)
+    for customer, day, kind, _, person, _ in brand.touches:
+        if person and kind not in TALKLESS:
+            talks[person, customer].append(day)
+    brought = defaultdict(list)
+    for _, inviter, _, _, accepted in brand.referrals:
+        if accepted:
+            brought[inviter].append(accepted)
+    cells = defaultdict(list)
+    for customer, kinds in brand.spells.items():
+        for person, spells in kinds.get("wecom_contact", {}).items():
+            if not person:
+                continue
+            added = min(a for a, _ in spells)
+            days = talks[person, customer]
+            buys = sorted({o[1] for o in brand.orders if o[0] == customer})
+            contacted = min((d for d in days if added <= d <= plus(added, 3)), default=None)
+            bought = contacted and min(
+                (d for d in buys if contacted <= d <= plus(contacted, 30)), default=None
+            )
+            served = bought and any(bought < d <= plus(bought, 14) for d in days)
+            again = served and any(bought < d <= plus(bought, 90) for d in buys)
+            told = served and any(bought <= d <= plus(bought, 90) for d in brought[customer])
+            cells[person, month(added)].append(
+                (
+                    added,
+                    bool(contacted),
+                    bool(bought),
+                    bool(served),
+                    bool(again or told),
+                    bool(again and told),
+                )
+            )
+    for (person, start), rows in cells.items():
+        seen = plus(max(r[0] for r in rows), 3 + 30 + 90) <= brand.as_of
+        names = ["contacted", "ordered", "served", "returned", "key_opinion_consumers"]
+        yield (
+            ("staff_funnels", person, start),
+            {"added": len(rows)}
+            | {n: sum(r[i + 1] for r in rows) if seen else None for i, n in enumerate(names)},
+        )
+    # Who left, what became of the customers.
+    contacts = [
+        (person, customer, a, b)
+        for customer, kinds in brand.spells.items()
+        for person, spells in kinds.get("wecom_contact", {}).items()
+        if person
+        for a, b in spells
+    ]
+    seen_on = defaultdict(list)
+    for (person, _), days in talks.items():
+        seen_on[person] += days
+    for order in brand.orders_with_staff:
+        seen_on[order[0]].append(order[1])
+    for person, _, a, _ in contacts:
+        seen_on[person].append(a)
+    left = {}
+    for person, days in seen_on.items():
+        gone = brand.departures.get(person)
+        if gone is None and plus(max(days), 1) <= plus(brand.as_of, -90):
+            gone = plus(max(days), 1)
+        if gone is not None and gone <= brand.as_of:
+            left[person] = gone
+    for person, gone in left.items():
+        mine = {
+            c for p, c, a, b in contacts if p == person and a < gone and (b is None or b >= gone)
+        }
+        over, kept = set(), set()
+        for p, c, a, b in contacts:
+            if c in mine and p != person and a <= plus(gone, 30) and (b is None or b > gone):
+                taken = max(a, gone)
+                if p not in left or left[p] > taken:
+                    over.add(c)
+                    if b is None or b > plus(taken, 30):
+                        kept.add(c)
+        yield (
+            ("staff_inheritance", person),
+            {
+                "customers_left": len(mine),
+                "taken_over": len(over) if plus(gone, 30) <= brand.as_of else None,
+                "kept": len(kept) if plus(gone, 60) <= brand.as_of else None,
+            },
+        )
+
+
+def loops(brand: Brand):
+    people = defaultdict(dict)
+    for (
+        campaign,
+        customer,
+        _,
+        sent,
+        delivered,
+        responded,
+        unsubscribed,
+        _,
+        control,
+    ) in brand.messages:
+        if customer in brand.counted:
+            row = people[campaign].setdefault(
+                customer, {"sent": [], "touch": [], "response": [], "control": [], "bye": False}
+            )
+            row["sent"].append(sent)
+            row["control"].append(bool(control))
+            row["touch"] += [delivered] if delivered else []
+            row["response"] += [responded] if responded else []
+            row["bye"] |= unsubscribed is not None
+    seen = defaultdict(lambda: defaultdict(lambda: ([], [])))
+    for customer, day, kind, _, _, campaign in brand.touches:
+        if campaign and customer in brand.counted:
+            seen[campaign][customer][0].append(day)
+            if kind not in SILENT:
+                seen[campaign][customer][1].append(day)
+    for campaign in brand.campaigns:
+        rows = []
+        for customer in people[campaign].keys() | seen[campaign].keys():
+            told = people[campaign].get(customer)
+            touched, answered = seen[campaign].get(customer, ([], []))
+            control = bool(told) and all(told["control"])
+            touch = [] if control else touched + (told["touch"] if told else [])
+            response = [] if control else answered + (told["response"] if told else [])
+            start = min(told["sent"]) if told else min(touched)
+            bought = {o[1]: 0 for o in brand.orders if o[0] == customer}
+            for o in brand.orders:
+                if o[0] == customer:
+                    bought[o[1]] += o[5]
+            inside = {d: x for d, x in bought.items() if start <= d <= plus(start, 30)}
+            ordered = min((d for d in inside if response and d >= min(response)), default=None)
+            closing = ordered if touch and response else None
+            back = closing and (
+                any(
+                    closing <= d <= plus(closing, 30)
+                    for c, d, kind, *_ in brand.touches
+                    if c == customer and kind == "review"
+                )
+                or any(closing <= d <= plus(closing, 30) for c, d in brand.refunds if c == customer)
+                or any(closing < d <= plus(closing, 30) for d in bought)
+            )
+            later = sum(x for d, x in inside.items() if d > start)
+            rows.append(
+                {
+                    "start": start,
+                    "control": control,
+                    "touched": bool(touch),
+                    "responded": bool(touch and response),
+                    "ordered": closing is not None,
+                    "fed_back": bool(back),
+                    "closed": bool(touch)
+                    and bool(response or any(d > start for d in inside) or (told and told["bye"])),
+                    "later": later,
+                }
+            )
+        if rows:
+            over = plus(max(r["start"] for r in rows), 30) <= brand.as_of
+            touched = [r for r in rows if r["touched"]]
+            held = [r for r in rows if r["control"]]
+            more = (
+                float(sum(r["later"] for r in touched))
+                - len(touched) * float(sum(r["later"] for r in held)) / len(held)
+                if held and touched and over
+                else None
+            )
+            yield (
+                ("campaign_loops", campaign),
+                {
+                    "audience": len(rows),
+                    "control_audience": len(held),
+                    "touched": len(touched),
+                    "responded": sum(r["responded"] for r in rows),
+                    "ordered": sum(r["ordered"] for r in rows) if over else None,
+                    "fed_back": sum(r["fed_back"] for r in rows) if over else None,
+                    "closed": sum(r["closed"] for r in rows) if over else None,
+                    "incremental_amount": more,
+                },
+            )
+
+
+def crowd(brand: Brand):
+    ranks = {"suspect": 1, "prospect": 2, "single": 3, "repeat": 4, "loyal": 5}
+    base_day = plus(brand.as_of, -90)
+
+    def looks(day: date) -> dict:
+        spent = defaultdict(float)
+        for customer, on, *_, net, _ in brand.orders:
+            if customer is not None and on <= day:
+                spent[customer] += float(net)
+
+        def tier(customer) -> str:
+            if customer not in spent:
+                return "none"
+            below = sum(x < spent[customer] - 1e-9 for x in spent.values())
+            share = below / (len(spent) - 1) if len(spent) > 1 else 0
+            return "high" if share >= 0.8 else "middle" if share >= 1 - 0.2 - 0.3 else "low"
+
+        return {
+            c: (stage, tier(c))
+            for c, spells in brand.stages["lifecycle"].items()
+            for a, b, stage in spells
+            if a <= day and (b is None or day < b)
+        }
+
+    now, then = looks(brand.as_of), looks(base_day)
+    cells = defaultdict(lambda: [0, 0.0, 0, 0])
+    for c, (stage, tier) in now.items():
+        if c in brand.counted:
+            for key in ((stage, tier), ("all", tier), (stage, "all"), ("all", "all")):
+                cells[key][0] += 1
+                cells[key][1] += float(brand.clv.get(c, 0))
+    for c, (stage, tier) in then.items():
+        if c in brand.counted:
+            for key in ((stage, tier), ("all", tier), (stage, "all"), ("all", "all")):
+                cells[key][2] += 1
+                cells[key][3] += c in now and ranks[now[c][0]] > ranks[stage]
+    order = sorted(ranks, key=ranks.get)
+    for (stage, tier), (people, clv, base, advanced) in cells.items():
+        following = order[order.index(stage) + 1] if stage in order[:-1] else None
+        aims = [cells.get((following, t)) for t in (tier, "all")]
+        aims = [x for x in aims if x and x[0]]
+        stake = max(0.0, people * aims[0][1] / aims[0][0] - clv) if aims and people else None
+        yield (
+            ("crowd_matrix", stage, tier),
+            {
+                "customers": people,
+                "clv_amount": clv,
+                "base_customers": base,
+                "advanced_customers": advanced,
+                "value_at_stake": stake,
+            },
+        )
+
+
+def butterfly(brand: Brand):
+    left, right = defaultdict(list), defaultdict(list)
+    for customer, days in brand.acts["all"].items():
+        if customer not in brand.counted or not days:
+            continue
+        joined = customer in brand.registered or brand.first_private(customer) is not None
+        visited = any(VISITS & set(kinds) for kinds in days.values())
+        buys = brand.buying.get(customer, [])
+        left[month(min(days))].append(
+            (1, visited, visited and joined, visited and joined and bool(buys))
+        )
+        if buys:
+            first, end = buys[0], plus(buys[0], 90)
+            again = any(first < d <= end for d in buys)
+            more = again and any(
+                first < min(on) <= end for on in brand.categories.get(customer, {}).values()
+            )
+            told = more and any(
+                r[1] == customer and r[4] and first <= r[4] <= end for r in brand.referrals
+            )
+            right[month(first)].append(
+                (1, any(first < d <= end for d in days), again, more, told, end <= brand.as_of)
+            )
+    for wing, cohorts, steps in (("left", left, 4), ("right", right, 5)):
+        for start, rows in cohorts.items():
+            over = wing == "left" or all(r[-1] for r in rows)
+            for n in range(steps):
+                figure = sum(bool(r[n]) for r in rows) if over or n == 0 else None
+                yield ("butterfly", wing, start, n + 1), {"customers": figure}
+
+
+def customers(brand: Brand):
+    for customer in brand.counted:
+        channels = {
+            c for c, spells in brand.reach.get(customer, {}).items() if live(spells, brand.as_of)
+        }
+        window = plus(brand.as_of, -365)
+        days = {d: k for d, k in brand.acts["all"].get(customer, {}).items() if d > window}
+        if customer in brand.reach or brand.acts["all"].get(customer):
+            yield (
+                ("private_customers", customer),
+                {
+                    "live_channels": len(channels),
+                    "private_channels": sum(brand.domains.get(c) == "private" for c in channels),
+                    "uses_wecom": "wecom" in channels,
+                    "uses_group": "community_group" in channels,
+                    "uses_miniprogram": any(
+                        d > window for d in brand.acts["miniprogram"].get(customer, {})
+                    ),
+                    "uses_live": any("live_watch" in k for k in days.values()),
+                    "active_days_30d": sum(d > plus(brand.as_of, -30) for d in days),
+                    "orders_in_window": sum(k.count("order") for k in days.values()),
+                },
+            )
+
+
+KEYS = {
+    "aarrr_daily": ["as_of_date", "channel"],
+    "retention_daily": ["cohort_date", "channel"],
+    "aarrr_periods": ["period_kind", "period_start", "channel"],
+    "recall_performance": ["campaign_id", "test_group"],
+    "referral_chains": ["customer_id"],
+    "referral_cycles": ["cycle_month"],
+    "fast_plus_periods": ["period_kind", "period_id"],
+    "group_pull": ["week_start"],
+    "private_reach_daily": ["as_of_date", "reach_channel"],
+    "private_sink": ["visit_month", "public_channel"],
+    "relationship_churn": ["churn_month", "kind"],
+    "staff_funnels": ["staff_id", "added_month"],
+    "staff_inheritance": ["staff_id"],
+    "campaign_loops": ["campaign_id"],
+    "crowd_matrix": ["life_stage", "value_tier"],
+    "butterfly": ["wing", "cohort_month", "step_number"],
+    "private_customers": ["customer_id"],
+}
+# The whole table is computed anew, so a row that the marts have and the loops have not is a difference, too.
+COMPLETE = {
+    "retention_daily", "recall_performance", "referral_chains", "group_pull", "private_sink", "staff_inheritance",
+    "campaign_loops", "crowd_matrix", "butterfly", "private_customers", "fast_plus_periods",
+}  # fmt: skip
+
+
+def expected(brand: Brand, days: list[date]):
+    yield from aarrr_daily(brand, days)
+    yield from reach_daily(brand, days)
+    for part in (
+        retention_daily, aarrr_periods, recall, referrals, fast_plus, groups, sink, churn, staff, loops, crowd,
+        butterfly, customers,
+    ):  # fmt: skip
+        yield from part(brand)
+
+
+def read(connection: duckdb.DuckDBPyConnection, brand_id: str) -> Brand:
+    """The facts below the marts, per brand; public ids stand for customers."""
+
+    def rows(sql: str) -> list[tuple]:
+        return connection.execute(sql).fetchall()
+
+    ids = dict(
+        rows("select distinct customer_key, customer_id from identity.int_identity__customer_map")
+    )
+    hidden = {
+        c
+        for (c,) in rows(
+            "select distinct customer_id from identity.int_identity__customer_map where is_anonymous_visitor"
+        )
+    }
+    (as_of,) = rows("select as_of_date from reference.as_of")[0]
+    where = f"where brand_id = '{brand_id}'"
+    spells = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for key, kind, name, a, b in rows(
+        f"select customer_key, relationship, relationship_key, valid_from, valid_to from lifecycle.fct_relationship_spells {where}"
+    ):
+        spells[ids[key]][kind][name].append((a, b))
+    memberships = defaultdict(list)
+    for key, a, b, channel in rows(
+        f"select customer_key, valid_from, valid_to, coalesce(join_channel, 'unknown') from lifecycle.fct_membership_spells {where}"
+    ):
+        memberships[ids[key]].append((a, b, channel))
+    stages = defaultdict(lambda: defaultdict(list))
+    for model, key, a, b, stage in rows(
+        f"select model, customer_key, valid_from, valid_to, stage from lifecycle.int_stages__spells {where}"
+    ):
+        stages[model][ids[key]].append((a, b, stage))
+    campaigns = {
+        r[0]: r[1:]
+        for r in rows(
+            f"select campaign_id, scenario, channel from staging.stg_landing__campaigns {where}"
+        )
+    }
+    named = {
+        r[0]: r[1]
+        for r in rows(
+            "select identifier_key, customer_key from identity.int_identity__customer_map"
+        )
+    }
+    # What happened to a message after the as-of date has not happened yet.
+    messages = [
+        (
+            r[0],
+            ids[named[r[1]]],
+            *r[2:4],
+            *(d if d and d <= as_of else None for d in r[4:7]),
+            *r[7:],
+        )
+        for r in rows(
+            """select campaign_id, identifier_key, channel, sent_on, cast(delivered_at as date),
+            cast(coalesce(opened_at, clicked_at) as date), cast(unsubscribed_at as date), failed_reason, is_control
+            from staging.stg_landing__messages where sent_on <= (select as_of_date from reference.as_of)"""
+        )
+        if r[0] in campaigns and r[1] in named
+    ]
+    joined = defaultdict(list)
+    for key, brand, at, card, a, b in rows(
+        "select customer_key, brand_id, joined_at, membership_key, valid_from, valid_to from lifecycle.fct_membership_spells"
+    ):
+        joined[ids[key]].append((at, brand, card, a, b))
+    told = []
+    for referral, inviter, invitee, invited, accepted in rows(
+        "select referral_id, inviter_key, invitee_key, invited_on, accepted_on from staging.stg_landing__referrals"
+    ):
+        if inviter in named and invited <= as_of:
+            who = ids[named[inviter]]
+            cards = [x for x in joined[who] if live([x[3:]], invited)]
+            if (min(cards)[1] if cards else "default") == brand_id:
+                guest = ids[named[invitee]] if invitee in named else None
+                told.append(
+                    (
+                        referral,
+                        who,
+                        guest,
+                        invited,
+                        accepted if accepted and accepted <= as_of else None,
+                    )
+                )
+    cycles = {
+        ids[k]: n
+        for k, n in rows(
+            f"""select customer_key, expected_cycle_days from lifecycle.int_value__person_cycles {where}
+            and observation = 'as_of' and category = '*'"""
+        )
+    }
+    for (n,) in rows(
+        f"select cycle_days from lifecycle.int_value__observations {where} and observation = 'as_of'"
+    ):
+        cycles["brand"] = n
+    categories = defaultdict(lambda: defaultdict(list))
+    for key, category, day in rows(
+        f"""select customer_key, category, purchased_on from lifecycle.fct_order_lines {where}
+        and is_valid_purchase and customer_key is not null and category is not null"""
+    ):
+        categories[ids[key]][category].append(day)
+    orders = rows(
+        f"""select customer_key, purchased_on, channel, campaign_id, staff_id, net_amount, channel_domain
+        from lifecycle.fct_orders {where} and is_valid_purchase"""
+    )
+    brand = Brand(
+        brand_id=brand_id,
+        as_of=as_of,
+        first_day=rows(f"select min(as_of_date) from lifecycle.int_stages__calendar {where}")[0][0],
+        touches=[
+            (ids[r[0]], *r[1:])
+            for r in rows(
+                f"select customer_key, occurred_on, event_type, channel, staff_id, campaign_id from lifecycle.fct_touchpoints {where}"
+            )
+        ],
+        orders=[(ids.get(r[0]), *r[1:]) for r in orders],
+        spells=spells,
+        memberships=memberships,
+        stages=stages,
+        domains=dict(rows("select channel, domain from reference.channels")),
+        counted=set(ids.values()) - hidden,
+        campaigns=campaigns,
+        costs=[
+            (r[0], r[1], r[2] or campaigns[r[0]][1] or "unknown", *r[3:])
+            for r in rows(
+                "select campaign_id, spent_on, channel, cost_amount, clicks from staging.stg_landing__campaign_costs"
+            )
+            if r[0] in campaigns and r[1] <= as_of
+        ],
+        messages=messages,
+        referrals=told,
+        cycles=cycles,
+        categories=categories,
+        clv=dict(rows(f"select customer_id, clv from marts.clv_customers {where}")),
+        periods=rows(
+            f"select period_kind, period_id, starts_on, last_on from marts.fast_periods {where} and period_kind <> 'week'"
+        ),
+        departures=dict(rows(f"select staff_id, left_on from reference.staff_departures {where}")),
+    )
+    brand.orders_with_staff = rows(
+        f"select staff_id, purchased_on from lifecycle.fct_orders {where} and staff_id is not null"
+    )
+    brand.refunds = [
+        (ids[k], d)
+        for k, d in rows(
+            f"select customer_key, refunded_on from lifecycle.fct_refunds {where} and customer_key is not null"
+        )
+    ]
+    return brand
+
+
+def differences(connection: duckdb.DuckDBPyConnection, brand: Brand, days: list[date]) -> list[str]:
+    """Sentences about figures that the marts have otherwise."""
+    wanted = defaultdict(dict)
+    for (table, *key), figures in expected(brand, days):
+        wanted[table][tuple(key)] = figures
+    found: list[str] = []
+    for table, keys in KEYS.items():
+        query = connection.execute(
+            f"select * from marts.{table} where brand_id = '{brand.brand_id}'"
+        )
+        names = [column[0] for column in query.description]
+        marts = {}
+        for row in query.fetchall():
+            record = dict(zip(names, row, strict=True))
+            marts[tuple(record[k] for k in keys)] = record
+        for key, figures in wanted[table].items():
+            for column, figure in figures.items():
+                if figure is ...:
+                    continue
+                has = marts.get(key, {}).get(column, "no row" if key not in marts else None)
+                if not same(has, figure):
+                    found.append(
+                        f"{table} {brand.brand_id} {key} {column}: {has}, by hand {figure}"
+                    )
+        if table in COMPLETE:
+            found += [
+                f"{table} {brand.brand_id} {k}: not by hand"
+                for k in marts.keys() - wanted[table].keys()
+            ]
+    return found
+
+
+def same(has, figure) -> bool:
+    if has is None or figure is None or isinstance(has, str):
+        return has is None and figure is None
+    return abs(float(has) - float(figure)) < 1e-3
