@@ -14,7 +14,7 @@ MODELS = [
     "int_clv__gate", "clv_parameters", "clv_customers", "int_value__category_days", "int_value__gaps",
     "int_value__cycles", "int_value__person_cycles", "int_value__contacts", "int_value__reminder_messages",
     "int_value__reach", "repurchase_cycles", "repurchase_reminders", "reminder_backtest", "churn_warnings",
-    "churn_backtest", "churn_saves", "int_value__active_spells", "churn_rates", "int_value__acquisitions",
+    "churn_backtest", "churn_saves", "int_value__active_spells", "churn_rates", "clv_planning", "int_value__acquisitions",
     "int_value__money_days", "retention_cohorts", "repurchase_cohorts", "unit_economics",
 ]  # fmt: skip
 AS_OF = dt.date(2026, 6, 30)
@@ -152,6 +152,7 @@ GAUGES = {
     "from marts.rfm_customers where is_as_of and scope = 'all'",
     "rfm_segments": "sum(customers), sum(orders), cast(sum(monetary_amount) as int) "
     "from marts.rfm_segments where is_as_of and scope = 'all'",
+    "clv_planning": "customers, orders, cast(monetary_amount as int) from marts.clv_planning",
     "rfm_cross": "row_value, column_value, customers from marts.rfm_cross "
     "where is_as_of and scope = 'all' and grid = 'r_f'",
     "rfm_migration": "from_code, to_code, customers, buyers from marts.rfm_migration where scope = 'all'",
@@ -188,6 +189,7 @@ def gauges(warehouse: Warehouse) -> dict[str, list[tuple]]:
 EXPECTED = {
     "rfm_customers": [("C1", 20, 3, 200), ("C2", 92, 2, 100), ("C3", 10, 1, 5), ("C5", 160, 1, 9)],
     "rfm_segments": [(4, 7, 314)],
+    "clv_planning": [(4, 7, 314)],
     "rfm_cross": [("1", "1", 1), ("1", "2", 1), ("3", "1", 1), ("3", "2", 1)],
     "rfm_migration": [
         ("000", "000", 1, 0),
@@ -231,6 +233,7 @@ MOVED = {
             ("C5", 160, 1, 9),
         ],
         "rfm_segments": [(4, 6, 284)],
+        "clv_planning": [(4, 6, 284)],
         "rfm_cross": [("1", "1", 2), ("3", "1", 1), ("3", "2", 1)],
         "rfm_migration": [("100", "000", 2, 0), ("111", "111", 1, 1), ("none", "100", 1, 1)],
         "clv_parameters": [("bg_nbd", 4, 1), ("gamma_gamma", 1, 1)],
@@ -264,6 +267,7 @@ MOVED = {
             ("C5", 160, 1, 9),
         ],
         "rfm_segments": [(4, 6, 274)],
+        "clv_planning": [(4, 6, 274)],
         "rfm_cross": [("1", "1", 1), ("1", "2", 2), ("3", "1", 1)],
         "rfm_migration": [
             ("000", "000", 1, 0),
@@ -294,6 +298,7 @@ MOVED = {
     "the only purchase of a customer is refunded": {
         "rfm_customers": [("C1", 20, 3, 200), ("C2", 92, 2, 100), ("C5", 160, 1, 9)],
         "rfm_segments": [(3, 6, 309)],
+        "clv_planning": [(3, 6, 309)],
         "rfm_cross": [("1", "1", 1), ("1", "2", 1), ("3", "2", 1)],
         "rfm_migration": [("000", "000", 1, 0), ("011", "111", 1, 1), ("110", "010", 1, 0)],
         "clv_parameters": [("bg_nbd", 3, 2), ("gamma_gamma", 2, 2)],
@@ -316,6 +321,7 @@ MOVED = {
             ("C5", 160, 1, 9),
         ],
         "rfm_segments": [(4, 7, 304)],
+        "clv_planning": [(4, 7, 304)],
         "clv_customers": [
             ("C1", 2, 180, 200, 190, 0.78),
             ("C2", 1, 88, 180, 100, 0.6),
@@ -342,6 +348,7 @@ MOVED = {
             ("C5", 160, 1, 9),
         ],
         "rfm_segments": [(4, 7, 307)],
+        "clv_planning": [(4, 7, 307)],
         "clv_customers": [
             ("C1", 2, 180, 200, 200, 0.78),
             ("C2", 1, 88, 180, 93, 0.6),
@@ -359,6 +366,7 @@ MOVED = {
     "three customers are one": {
         "rfm_customers": [("C1", 20, 6, 309), ("C3", 10, 1, 5)],
         "rfm_segments": [(2, 7, 314)],
+        "clv_planning": [(2, 7, 314)],
         "rfm_cross": [("3", "1", 1), ("3", "3", 1)],
         "rfm_migration": [("111", "111", 1, 1), ("none", "100", 1, 1)],
         "clv_parameters": [("bg_nbd", 2, 1), ("gamma_gamma", 1, 1)],
@@ -383,6 +391,7 @@ MOVED = {
             ("C5", 30, 2, 15),
         ],
         "rfm_segments": [(4, 10, 330)],
+        "clv_planning": [(4, 10, 330)],
         "rfm_cross": [("3", "1", 1), ("3", "2", 3)],
         "rfm_migration": [
             ("010", "111", 1, 1),

@@ -35,6 +35,7 @@ clv_parameters as (
         cast(fits.slope as double) as slope,
         fits.is_converged,
         cast(fits.spend_frequency_correlation as double) as spend_frequency_correlation,
+        abs(fits.spend_frequency_correlation) <= {{ var('clv_max_spend_correlation') }} as is_spend_independent,
         gate.is_model_used,
         cast(gate.not_used_reason as {{ dbt.type_string() }}) as not_used_reason,
         cast('{{ var("clv_model_version") }}' as {{ dbt.type_string() }}) as model_version
