@@ -111,6 +111,10 @@
         {%- endif -%}
         {%- set known_stages = [] -%}
         {%- for stage in stages if stage.model == model.model -%}
+            {%- if not 0 < stage.rank | int < 64 -%}
+                {{ exceptions.raise_compiler_error("stages: " ~ model.model ~ " " ~ stage.stage ~ " has the rank "
+                    ~ stage.rank ~ "; use 1 to 63") }}
+            {%- endif -%}
             {%- set groups = {} -%}
             {%- for rule in rules if rule.model == model.model and rule.version == model.version
                     and rule.stage == stage.stage -%}

@@ -348,29 +348,53 @@ staged as (
     select
         *
         {%- for ruleset in plan.rulesets %},
-        case
+        cast(case
             {%- for stage in columns.stages[ruleset.number] %}
             when until_{{ ruleset.number }}_{{ stage.rank }} > from_day then {{ stage.rank }}
             {%- endfor %}
             else 0
-        end as first_{{ ruleset.number }},
-        case
+        end as smallint) as first_{{ ruleset.number }},
+        cast(case
             {%- for stage in columns.stages[ruleset.number] %}
             when until_{{ ruleset.number }}_{{ stage.rank }} >= to_day then {{ stage.rank }}
             {%- endfor %}
             else 0
-        end as last_{{ ruleset.number }}
+        end as smallint) as last_{{ ruleset.number }}
         {%- endfor %}
     from expiring
 ),
 
-joined_up as (
+-- The last ranks of all rule sets packed into whole numbers, six bits each, and sorted without the columns that say when
+-- stages end: with ten rule sets this pass then takes a fifth.
+packed as (
     select
-        *
+        brand_number,
+        customer_key,
+        from_day
         {%- for ruleset in plan.rulesets %},
-        lag(last_{{ ruleset.number }}, 1, 0) over days_in_order as before_{{ ruleset.number }}
+        first_{{ ruleset.number }}
+        {%- endfor %}
+        {%- for pack in plan.rulesets | batch(10) %},
+        {% for ruleset in pack -%}
+        {{ '+ ' if not loop.first }}cast(last_{{ ruleset.number }} as bigint) * {{ 64 ** loop.index0 }}
+        {% endfor -%}
+        as last_ranks_{{ loop.index }}
         {%- endfor %}
     from staged
+),
+
+joined_up as (
+    select
+        brand_number,
+        customer_key,
+        from_day
+        {%- for ruleset in plan.rulesets %},
+        first_{{ ruleset.number }}
+        {%- endfor %}
+        {%- for pack in plan.rulesets | batch(10) %},
+        lag(last_ranks_{{ loop.index }}, 1, cast(0 as bigint)) over days_in_order as ranks_before_{{ loop.index }}
+        {%- endfor %}
+    from packed
     {%- if plan.rulesets %}
     window days_in_order as (partition by brand_number, customer_key order by from_day)
     {%- endif %}
@@ -388,7 +412,10 @@ turns as (
         from_day as turn_day,
         first_{{ ruleset.number }} as stage_rank
     from joined_up
-    where first_{{ ruleset.number }} <> before_{{ ruleset.number }}
+    {%- set place = 64 ** (loop.index0 % 10) %}
+    where
+        (ranks_before_{{ loop.index0 // 10 + 1 }} & {{ 63 * place }})
+        <> cast(first_{{ ruleset.number }} as bigint) * {{ place }}
     {%- for stage in columns.stages[ruleset.number] + [{'rank': 0}] %}
     {%- set until = 'until_' ~ ruleset.number ~ '_' ~ stage.rank %}
     {%- if not loop.first %}
@@ -399,8 +426,8 @@ turns as (
         brand_number,
         customer_key,
         {{ begins }} as turn_day,
-        {{ stage.rank }} as stage_rank
-    from joined_up
+        cast({{ stage.rank }} as smallint) as stage_rank
+    from staged
     where
         {{ begins }} > from_day
         and {{ begins }} < to_day
@@ -419,9 +446,23 @@ turns as (
         cast(null as smallint) as brand_number,
         cast(null as bigint) as customer_key,
         0 as turn_day,
-        0 as stage_rank
+        cast(0 as smallint) as stage_rank
     where 1 = 0
     {%- endfor %}
+),
+
+-- The day and the rank of the next turn in one whole number: one look ahead instead of two.
+turns_followed as (
+    select
+        ruleset,
+        brand_number,
+        customer_key,
+        stage_rank,
+        turn_day as from_day,
+        lag(stage_rank, 1, cast(0 as smallint)) over stays_in_order as previous_rank,
+        lead(turn_day * 64 + stage_rank, 1, {{ far }} * 64) over stays_in_order as next_turn
+    from turns
+    window stays_in_order as (partition by ruleset, brand_number, customer_key order by turn_day)
 ),
 
 stays as (
@@ -430,12 +471,12 @@ stays as (
         brand_number,
         customer_key,
         stage_rank,
-        turn_day as from_day,
-        lead(turn_day, 1, {{ far }}) over stays_in_order as to_day,
-        lag(stage_rank, 1, 0) over stays_in_order as previous_rank,
-        lead(stage_rank, 1, 0) over stays_in_order as next_rank
-    from turns
-    window stays_in_order as (partition by ruleset, brand_number, customer_key order by turn_day)
+        from_day,
+        cast((next_turn - (next_turn & 63)) / 64 as integer) as to_day,
+        previous_rank,
+        cast(next_turn & 63 as smallint) as next_rank
+    from turns_followed
+    where stage_rank > 0
 ),
 
 {%- set dated = [] %}
