@@ -148,8 +148,8 @@ afterwards as (
             on
                 buyers.brand_id = days.brand_id
                 and buyers.customer_key = days.customer_key
-                and days.activity_date > buyers.ends_on
-                and days.activity_date <= {{ quanyu.add_days('buyers.ends_on', 60) }}
+                and buyers.ends_on < days.activity_date
+                and {{ quanyu.add_days('buyers.ends_on', 60) }} >= days.activity_date
         group by buyers.campaign_id, buyers.customer_key
     ) as each_buyer
     group by campaign_id
@@ -193,8 +193,8 @@ outcomes as (
         on
             drawn.brand_id = days.brand_id
             and drawn.customer_key = days.customer_key
-            and days.activity_date > drawn.sent_on
-            and days.activity_date <= {{ quanyu.add_days('drawn.sent_on', var('campaign_uplift_days')) }}
+            and drawn.sent_on < days.activity_date
+            and {{ quanyu.add_days('drawn.sent_on', var('campaign_uplift_days')) }} >= days.activity_date
     group by
         drawn.campaign_id, drawn.customer_key, drawn.is_control, drawn.is_delivered, drawn.has_clicked,
         drawn.has_unsubscribed, drawn.sent_on, as_of.as_of_date

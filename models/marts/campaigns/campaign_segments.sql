@@ -30,7 +30,7 @@ class_days as (
             brand_id,
             as_of_date
         from {{ ref('rfm_customers') }}
-    ) as days on campaigns.brand_id = days.brand_id and days.as_of_date < campaigns.starts_on
+    ) as days on campaigns.brand_id = days.brand_id and campaigns.starts_on > days.as_of_date
     group by campaigns.campaign_id
 ),
 

@@ -70,8 +70,8 @@ did as (
         on
             reached.brand_id = days.brand_id
             and reached.customer_key = days.customer_key
-            and days.activity_date >= reached.met_on
-            and days.activity_date < {{ quanyu.add_days('reached.met_on', var('campaign_response_days')) }}
+            and reached.met_on <= days.activity_date
+            and {{ quanyu.add_days('reached.met_on', var('campaign_response_days')) }} > days.activity_date
     group by reached.campaign_id, reached.customer_key
 ),
 

@@ -73,8 +73,8 @@ layers as (
         on
             periods.brand_id = spells.brand_id
             and touches.customer_key = spells.customer_key
-            and spells.valid_from <= periods.last_on
-            and spells.valid_to > periods.day_before
+            and periods.last_on >= spells.valid_from
+            and periods.day_before < spells.valid_to
     group by touches.period_key, touches.customer_key
 ),
 

@@ -33,10 +33,10 @@ touch_point_keys as (
     from touch_point_names
 ),
 
-{%- set deeds = {
+{% set deeds = {
     'message': 1, 'message_in': 2, 'share': 4, 'cart_add': 8, 'coupon_claim': 16, 'coupon_use': 32,
     'points_redeem': 64, 'purchase': 128,
-} %}
+} -%}
 int_star__touch_keys as (
     select
         cast(channel_keys.channel_key as smallint) as channel_key,

@@ -80,8 +80,8 @@ layers as (
         on
             in_groups.brand_id = spells.brand_id
             and in_groups.customer_key = spells.customer_key
-            and spells.valid_from <= in_groups.day_before
-            and (spells.valid_to is null or spells.valid_to > in_groups.day_before)
+            and in_groups.day_before >= spells.valid_from
+            and (spells.valid_to is null or in_groups.day_before < spells.valid_to)
     where spells.model = '{{ var("star_stage_model") }}'
 ),
 

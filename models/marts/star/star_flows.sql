@@ -45,8 +45,8 @@ left_spell as (
         on
             before.brand_id = at_end.brand_id
             and before.customer_key = at_end.customer_key
-            and at_end.valid_from <= period_days.last_on
-            and at_end.valid_to > period_days.last_on
+            and period_days.last_on >= at_end.valid_from
+            and period_days.last_on < at_end.valid_to
     where before.valid_from <= period_days.day_before
     group by period_days.period_key, before.stage_rank, coalesce(at_end.stage_rank, 0)
 ),
@@ -63,8 +63,8 @@ arrived as (
         on
             at_end.brand_id = before.brand_id
             and at_end.customer_key = before.customer_key
-            and before.valid_from <= period_days.day_before
-            and before.valid_to > period_days.day_before
+            and period_days.day_before >= before.valid_from
+            and period_days.day_before < before.valid_to
     where at_end.valid_to > period_days.last_on and before.customer_key is null
     group by period_days.period_key, at_end.stage_rank
 ),

@@ -22,7 +22,7 @@ told as (
     left join {{ ref('member_tiers') }} as tiers
         on
             memberships.tier = tiers.tier
-            and (tiers.brand_id = '*' or tiers.brand_id = memberships.brand_id)
+            and (tiers.brand_id = '*' or memberships.brand_id = tiers.brand_id)
     where memberships.tier is not null
     qualify rank() over (
         partition by memberships.brand_id, memberships.member_key, memberships.occurred_at, memberships.tier
@@ -53,6 +53,12 @@ tier_stays as (
     from tier_days
 ),
 
+bounds as (
+    select 0 as is_end
+    union all
+    select 1 as is_end
+),
+
 on_days as (
     select
         periods.period_key,
@@ -61,7 +67,7 @@ on_days as (
         coalesce(tier_stays.tier_rank, 0) as tier_rank,
         coalesce(tier_stays.tier, 'unknown') as tier
     from periods
-    cross join (select 0 as is_end union all select 1 as is_end) as bounds
+    cross join bounds
     inner join {{ ref('fct_membership_spells') }} as spells
         on
             periods.brand_id = spells.brand_id
@@ -83,6 +89,16 @@ on_days as (
     ) = 1
 ),
 
+before as (
+    select * from on_days
+    where is_end = 0
+),
+
+at_end as (
+    select * from on_days
+    where is_end = 1
+),
+
 moves as (
     select
         coalesce(before.period_key, at_end.period_key) as period_key,
@@ -91,8 +107,8 @@ moves as (
         before.tier_rank as from_rank,
         at_end.tier_rank as to_rank,
         count(*) as members
-    from (select * from on_days where is_end = 0) as before
-    full join (select * from on_days where is_end = 1) as at_end
+    from before
+    full join at_end
         on before.period_key = at_end.period_key and before.customer_key = at_end.customer_key
     group by
         coalesce(before.period_key, at_end.period_key), coalesce(before.tier, 'none'), coalesce(at_end.tier, 'none'),

@@ -82,7 +82,7 @@ refunded as (
             bought.source_system = refunds.source_system
             and bought.order_id = refunds.order_id
             and refunds.is_linked
-            and refunds.refunded_on <= bought.last_on
+            and bought.last_on >= refunds.refunded_on
     group by bought.period_key, bought.source_system, bought.order_id
 ),
 
@@ -118,8 +118,8 @@ placed as (
         on
             bought.brand_id = spells.brand_id
             and bought.customer_key = spells.customer_key
-            and spells.valid_from <= bought.day_before
-            and spells.valid_to > bought.day_before
+            and bought.day_before >= spells.valid_from
+            and bought.day_before < spells.valid_to
 ),
 
 buyers as (

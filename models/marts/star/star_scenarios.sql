@@ -12,7 +12,7 @@ measures as (
         measures.*
     from (select distinct periods.brand_id from periods) as brands
     inner join {{ ref('star_scenario_measures') }} as measures
-        on measures.brand_id = '*' or measures.brand_id = brands.brand_id
+        on measures.brand_id = '*' or brands.brand_id = measures.brand_id
     qualify row_number() over (
         partition by brands.brand_id, measures.scenario, measures.measure
         order by case when measures.brand_id = '*' then 1 else 0 end
@@ -46,7 +46,7 @@ asked as (
         on
             periods.period_kind = 'promotion'
             and periods.period_id = promotions.promotion_id
-            and (promotions.brand_id = '*' or promotions.brand_id = periods.brand_id)
+            and (promotions.brand_id = '*' or periods.brand_id = promotions.brand_id)
 ),
 
 figures as (

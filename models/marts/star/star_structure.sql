@@ -181,7 +181,7 @@ breakpoints as (
         on
             breakpoints.scheme = '{{ scheme_of_money }}'
             and breakpoints.measure = 'monetary'
-            and (breakpoints.brand_id = '*' or breakpoints.brand_id = brands.brand_id)
+            and (breakpoints.brand_id = '*' or brands.brand_id = breakpoints.brand_id)
     qualify rank() over (
         partition by brands.brand_id order by case when breakpoints.brand_id = '*' then 1 else 0 end
     ) = 1
@@ -249,7 +249,7 @@ held_together as (
             spells.brand_id = traits.brand_id
             and spells.customer_key = traits.customer_key
             and spells.from_day < traits.to_day
-            and traits.from_day < spells.to_day
+            and spells.to_day > traits.from_day
     union all
     select
         spells.brand_id,
@@ -263,7 +263,7 @@ held_together as (
         on
             spells.customer_key = ages.customer_key
             and spells.from_day < ages.to_day
-            and ages.from_day < spells.to_day
+            and spells.to_day > ages.from_day
     {%- for dimension in ['gender', 'region'] %}
     union all
     select
