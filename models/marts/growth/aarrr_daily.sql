@@ -224,7 +224,6 @@ cost_rows as (
         sum(costs.cost_amount) as cost_amount,
         sum(case
             when campaigns.scenario in ({{ quanyu.text_literals(var('acquisition_scenarios')) }}) then costs.cost_amount
-            else 0
         end) as acquisition_cost_amount
     from {{ ref('stg_landing__campaign_costs') }} as costs
     inner join {{ ref('stg_landing__campaigns') }} as campaigns on costs.campaign_id = campaigns.campaign_id
