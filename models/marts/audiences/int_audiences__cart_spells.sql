@@ -95,7 +95,7 @@ events as (
         payments.brand_id,
         payments.customer_key,
         payments.product_id,
-        payments.paid_at,
+        payments.paid_at as happened_at,
         null,
         null,
         payments.paid_at,
