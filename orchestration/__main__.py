@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import duckdb
 
+from orchestration.erasure import ErasureError
 from orchestration.gate import GateError
 from orchestration.intake import LandingError
 from orchestration.job import locate, make_demo, report_lines, run, write_report
@@ -112,7 +113,7 @@ def run_command(
     except LandingError as error:
         click.echo(f"landing: {error}", err=True)
         sys.exit(2)
-    except (GateError, BuildError, ServingError) as error:
+    except (GateError, BuildError, ErasureError, ServingError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     click.echo("\n".join(report_lines(settings, outcome) + write_report(settings)))

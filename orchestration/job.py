@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration import erasure
 from orchestration.contract import load_contract
 from orchestration.gate.judge import judge
 from orchestration.gate.profile import profile
@@ -101,7 +102,7 @@ class Outcome:
 
 
 def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
-    """Land what is new, judge it, build the warehouse, publish it. A batch that is held keeps the others going, but
+    """Land what is new, judge it, erase who asked for it, build the warehouse, publish it. A batch that is held keeps the others going, but
     readers keep what they have until it is decided upon.
 
     Raises LandingError (the landing folder cannot be used), GateError (the gate cannot judge), BuildError and
@@ -113,6 +114,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
         say(f"  HELD {row.entity} {row.batch}")
         for reason in hold_reasons(row):
             say(f"    {reason}")
+    list_erased(settings, say)
     say(f"dbt build  {settings.database}")
     started = time.monotonic()
     build = settings.dbt.build(lambda line: say(f"  {line}"), full_refresh=settings.full_refresh)
@@ -120,9 +122,40 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
         f"  {build.models} models, {build.seeds} seeds, {build.tests} tests passed"
         f" in {time.monotonic() - started:.0f} s"
     )
+    finish_erasures(settings, say)
     blocking = blocking_batches(settings)
     publication = None if blocking else publish_build(settings)
+    forget_published(settings, say)
     return Outcome(admission, held, build, blocking, publication)
+
+
+def list_erased(settings: Settings, say: Callable[[str], None]) -> None:
+    """Before the build: when somebody has asked to be erased, find out who that is and list the identifiers.
+
+    Raises ErasureError and BuildError.
+    """
+    erasure.check_salt(settings.workspace)
+    if erasure.requested(settings.workspace, settings.database):
+        say("erasure    requests have landed: identities first")
+        settings.dbt.build(
+            lambda line: None, full_refresh=settings.full_refresh, select=erasure.PEOPLE
+        )
+        erasure.suppress(settings.workspace, settings.database, say)
+
+
+def forget_published(settings: Settings, say: Callable[[str], None]) -> None:
+    """Take the erased out of what was published and exported before. Raises ServingError."""
+    erasure.forget_published(settings.workspace, settings.database, settings.published, say)
+
+
+def finish_erasures(settings: Settings, say: Callable[[str], None]) -> None:
+    """After a green build: build again while late links name more of the erased, then remove what is left of them.
+
+    Raises ErasureError and BuildError.
+    """
+    while erasure.extend(settings.workspace, settings.database, say):
+        settings.dbt.build(lambda line: None)
+    erasure.finish(settings.workspace, settings.database, settings.landing, say)
 
 
 def land(settings: Settings, say: Callable[[str], None]) -> Admission:
@@ -238,7 +271,7 @@ def report_lines(settings: Settings, outcome: Outcome) -> list[str]:
     with duckdb.connect(str(settings.database), read_only=True) as warehouse:
         fates = warehouse.execute(
             "select entity, count(*), sum(landed_rows), sum(accepted_rows), sum(duplicate_rows),"
-            " sum(superseded_rows), sum(quarantined_rows) from audit.row_conservation"
+            " sum(superseded_rows), sum(quarantined_rows), sum(erased_rows) from audit.row_conservation"
             " group by entity order by entity"
         ).fetchall()
         as_of = warehouse.execute("select as_of_date from reference.as_of").fetchone()[0]
@@ -257,7 +290,8 @@ def report_lines(settings: Settings, outcome: Outcome) -> list[str]:
             "select table_name, estimated_size from duckdb_tables() where schema_name = 'marts'"
             " order by table_name"
         ).fetchall()
-    table = [("entity", "batches", "landed", "accepted", "duplicate", "superseded", "quarantined")]
+    names = ("landed", "accepted", "duplicate", "superseded", "quarantined", "erased")
+    table = [("entity", "batches", *names)]
     table += [(row[0], *(f"{int(value):,}" for value in row[1:])) for row in fates]
     lines = ["", *_aligned(table), ""]
     lines += [

@@ -3,7 +3,7 @@
 -- Not here: figures that never changed have one row. A full refresh keeps this table: it is the memory itself.
 {{ config(materialized='incremental', incremental_strategy='append', full_refresh=false) }}
 -- depends_on: {{ ref('stage_rules') }} {{ ref('stages') }} {{ ref('stage_models') }} {{ ref('stage_behaviours') }}
--- depends_on: {{ ref('event_types') }} {{ ref('as_of') }}
+-- depends_on: {{ ref('event_types') }} {{ ref('as_of') }} {{ ref('suppressed_identifiers') }}
 {%- set plan = quanyu.stage_plan() %}
 {%- set metrics = [
     'fertility', 'fertility_active', 'advancing_base', 'advancing_deepened', 'superiority', 'superiority_super',
@@ -75,6 +75,7 @@ published_figures as (
             case
                 when old_version is null then 'first published'
                 when old_rules <> {{ plan.hash }} then 'rules changed'
+                when {{ quanyu.erased_since_last_refresh() }} then 'erasure'
                 else 'rows changed'
             end as {{ dbt.type_string() }}
         ) as cause,

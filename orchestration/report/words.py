@@ -194,8 +194,9 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "conserved_yes": ("分毫不差", "To the row"),
     "conserved_no": ("对不上", "They do not add up"),
     "conserved_note": (
-        "落地 {landed} = 采纳 {accepted} + 重复 {duplicate} + 被替代 {superseded} + 隔离 {quarantined}",
-        "{landed} landed = {accepted} accepted + {duplicate} duplicate + {superseded} superseded + {quarantined} quarantined",
+        "落地 {landed} = 采纳 {accepted} + 重复 {duplicate} + 被替代 {superseded} + 隔离 {quarantined} + 删除 {erased}",
+        "{landed} landed = {accepted} accepted + {duplicate} duplicate + {superseded} superseded + {quarantined} quarantined"
+        " + {erased} erased",
     ),
     "conserved_bad": (
         "相差 {rows} 行，见 audit.row_conservation",
