@@ -8,6 +8,9 @@ REPORT_LANGUAGE ?=
 ACCEPT_HELD ?=
 SERVING ?=
 VERSION ?=
+AUDIENCE ?=
+CHANNEL ?=
+BRAND ?=
 PORT ?= 3000
 PYTHON := .venv/bin/python
 
@@ -17,7 +20,7 @@ export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help run report ui rollback test lint soak clean lock setup
+.PHONY: help run report ui export rollback test lint soak clean lock setup
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -37,6 +40,10 @@ report: setup  ## write the newest day's health report again, without building d
 ui: setup  ## Dagster's web UI on localhost (PORT=3000)
 	@$(PYTHON) -m orchestration ui --port $(PORT) $(if $(LANDING),--landing "$(LANDING)") \
 		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(SERVING),--serving "$(SERVING)")
+
+export: setup  ## write the list of AUDIENCE=name for CHANNEL=name (BRAND=one) into the workspace's exports
+	@$(PYTHON) -m orchestration export "$(AUDIENCE)" "$(CHANNEL)" $(if $(BRAND),--brand "$(BRAND)") \
+		$(if $(LANDING),--landing "$(LANDING)") $(if $(WORKSPACE),--workspace "$(WORKSPACE)")
 
 rollback:  ## let readers see the version before (SERVING=folder, VERSION=name)
 	@$(PYTHON) -m orchestration rollback "$(or $(SERVING),var/demo/serving)" $(VERSION)

@@ -12,9 +12,10 @@ import click
 import duckdb
 
 from orchestration.erasure import ErasureError
+from orchestration.exports import ExportError
 from orchestration.gate import GateError
 from orchestration.intake import LandingError
-from orchestration.job import locate, make_demo, report_lines, run, write_report
+from orchestration.job import export_audience, locate, make_demo, report_lines, run, write_report
 from orchestration.report.words import LANGUAGES
 from orchestration.serving import ServingError, rollback
 from orchestration.warehouse import BuildError
@@ -149,6 +150,29 @@ def ui_command(port: int, memory: str, **paths: Path | None) -> None:
     if paths["landing"] is None:
         make_demo(click.echo)
     start(locate(**paths, memory_limit=memory), port)
+
+
+@main.command("export")
+@click.argument("audience")
+@click.argument("channel")
+@click.option("--brand", help="One brand. Default: a list for each brand of the audience.")
+@locations
+def export_command(audience: str, channel: str, brand: str | None, **paths: Path | None) -> None:
+    """Write the list of AUDIENCE for CHANNEL (seed export_channels) into the workspace's folder exports."""
+    settings = locate(**paths)
+    try:
+        done = export_audience(settings, audience, channel, brand)
+    except (ExportError, duckdb.Error) as error:
+        click.echo(f"export: {error}", err=True)
+        sys.exit(2)
+    for each in done:
+        click.echo(
+            f"exported   {each.customers:,} of {each.members:,} people of {each.audience}"
+            f" ({each.brand_id}) for {each.export_channel}: left out {each.held_out:,} held out,"
+            f" {each.without_consent:,} without consent, {each.suppressed:,} suppressed,"
+            f" {each.capped:,} at a cap, {each.without_identifier:,} without an identifier"
+        )
+        click.echo(f"           {settings.workspace / 'exports' / each.folder}")
 
 
 @main.command("rollback")

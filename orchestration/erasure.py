@@ -28,6 +28,7 @@ import duckdb
 from orchestration import exports
 from orchestration import serving as published
 from orchestration.contract import Entity, load_contract
+from orchestration.identifiers import key_of, normalised
 from orchestration.intake.parquet import literal
 from orchestration.intake.registry import read_registry, sync
 
@@ -381,7 +382,8 @@ def forget_published(
     if serving.is_dir():
         for name, found, left, action in published.erase(serving, lake / SUPPRESSED):
             places.append(Place("version", name, found, left, action))
-    places += exports.erase(workspace, lake / SUPPRESSED)
+    for name, found, left, action in exports.erase(workspace, lake / SUPPRESSED):
+        places.append(Place("export", name, found, left, action))
     with duckdb.connect(str(database)) as warehouse:
         write_proof(warehouse, lake, places, is_new_run=False)
     _mark_state(lake, forgotten=state.get("erased", 0))
@@ -432,14 +434,6 @@ def compact(database: Path) -> None:
     sync(fresh)
     os.replace(fresh, database)
     sync(database.parent)
-
-
-def key_of(identifier_type: str, identifier_value: str) -> str:
-    """SQL of an identifier's key (macros/engine/hash.sql); NULL without a value."""
-    return (
-        f"case when {identifier_value} is not null then"
-        f" cast(md5_number_upper(concat_ws('|', {identifier_type}, {identifier_value})) >> 1 as bigint) end"
-    )
 
 
 def salted(key: str) -> str:
@@ -560,7 +554,7 @@ def _clear_quarantine(
             with spelled as (
                 select
                     pieces.piece, types.identifier_type,
-                    {_normalised("types.normaliser", "pieces.piece")} as identifier_value
+                    {normalised("types.normaliser", "pieces.piece")} as identifier_value
                 from (select distinct piece from pieces) as pieces
                 cross join reference.identifier_types as types
             ),
@@ -620,19 +614,6 @@ def _clear_quarantine(
         )
         places.append(Place("table", f"audit.quarantine: {entity.name}", found, 0, "text removed"))
     return places
-
-
-def _normalised(normaliser: str, x: str) -> str:
-    """SQL of macros/landing/normalise.sql as DuckDB runs it."""
-    digits = (
-        f"regexp_replace(regexp_replace(translate({x}, '０１２３４５６７８９', '0123456789'), '[^0-9]', '', 'g'),"
-        r" '^(0086|86)(1[0-9]{10})$', '\2')"
-    )
-    return (
-        f"case {normaliser} when 'phone' then case"
-        f" when regexp_matches({x}, '^([0-9a-fA-F]{{32}}|[0-9a-fA-F]{{64}})$') then lower({x})"
-        f" else nullif({digits}, '') end when 'email' then lower({x}) else {x} end"
-    )
 
 
 def _rewrite_lake(
@@ -761,7 +742,7 @@ def _seed_mentions(warehouse: duckdb.DuckDBPyConnection) -> list[Place]:
         order by all
         """
     ).fetchall():
-        value = _normalised("types.normaliser", f"trim(cast(said.{prefix}_value as varchar))")
+        value = normalised("types.normaliser", f"trim(cast(said.{prefix}_value as varchar))")
         (rows,) = warehouse.execute(
             f"select count(*) from reference.{table} as said inner join reference.identifier_types as types"
             f" on types.identifier_type = lower(trim(cast(said.{prefix}_type as varchar)))"

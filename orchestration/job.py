@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import erasure
+from orchestration import erasure, exports
 from orchestration.contract import load_contract
 from orchestration.gate.judge import judge
 from orchestration.gate.profile import profile
@@ -141,6 +141,17 @@ def list_erased(settings: Settings, say: Callable[[str], None]) -> None:
             lambda line: None, full_refresh=settings.full_refresh, select=erasure.PEOPLE
         )
         erasure.suppress(settings.workspace, settings.database, say)
+
+
+def export_audience(
+    settings: Settings, audience: str, channel: str, brand: str | None = None
+) -> list[exports.Export]:
+    """Write the list of an audience for a channel. Raises ExportError; nobody is exported who asked to be erased."""
+    if erasure.requested(settings.workspace, settings.database):
+        raise exports.ExportError(
+            "a request to be erased waits: carry it out first (make run), then export"
+        )
+    return exports.export(settings.workspace, settings.database, audience, channel, brand=brand)
 
 
 def forget_published(settings: Settings, say: Callable[[str], None]) -> None:
