@@ -8,6 +8,9 @@ REPORT_LANGUAGE ?=
 ACCEPT_HELD ?=
 SERVING ?=
 VERSION ?=
+AUDIENCE ?=
+CHANNEL ?=
+BRAND ?=
 PORT ?= 3000
 BI_PORT ?= 5439
 POSTGRES ?=
@@ -21,7 +24,7 @@ export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help run report ui bi-up bi-down publish-postgres rollback test lint soak bench clean lock setup
+.PHONY: help run report export ui bi-up bi-down publish-postgres rollback test lint soak bench clean lock setup
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -54,6 +57,10 @@ publish-postgres: setup  ## put what readers see into PostgreSQL: that of bi-up,
 	@$(PYTHON) -m orchestration publish-postgres --port $(BI_PORT) $(if $(LANDING),--landing "$(LANDING)") \
 		$(if $(WORKSPACE),--workspace "$(WORKSPACE)") $(if $(SERVING),--serving "$(SERVING)") \
 		$(if $(POSTGRES),--postgres "$(POSTGRES)")
+
+export: setup  ## write the list of AUDIENCE=name for CHANNEL=name (BRAND=one) into the workspace's exports
+	@$(PYTHON) -m orchestration export "$(AUDIENCE)" "$(CHANNEL)" $(if $(BRAND),--brand "$(BRAND)") \
+		$(if $(LANDING),--landing "$(LANDING)") $(if $(WORKSPACE),--workspace "$(WORKSPACE)")
 
 rollback:  ## let readers see the version before (SERVING=folder, VERSION=name)
 	@$(PYTHON) -m orchestration rollback "$(or $(SERVING),var/demo/serving)" $(VERSION)

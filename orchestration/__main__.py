@@ -12,11 +12,14 @@ import click
 import duckdb
 
 from orchestration.audiences import RuleError, check_rules
+from orchestration.erasure import ErasureError
+from orchestration.exports import ExportError
 from orchestration.gate import GateError
 from orchestration.intake import LandingError
 from orchestration.job import (
     Settings,
     conclude,
+    export_audience,
     hold_of_batches,
     hold_of_error,
     locate,
@@ -124,7 +127,7 @@ def run_command(
     except LandingError as error:
         click.echo(f"landing: {error}", err=True)
         sys.exit(2)
-    except (GateError, RuleError, BuildError, ServingError) as error:
+    except (GateError, RuleError, BuildError, ErasureError, ServingError) as error:
         click.echo(str(error), err=True)
         conclude(settings, hold_of_error(settings, error))
         _report(settings, err=True, alerting=True)
@@ -243,6 +246,29 @@ def _server(settings: Settings, port: int):
     from orchestration.postgres import Server
 
     return Server(settings.workspace / "postgres", port)
+
+
+@main.command("export")
+@click.argument("audience")
+@click.argument("channel")
+@click.option("--brand", help="One brand. Default: a list for each brand of the audience.")
+@locations
+def export_command(audience: str, channel: str, brand: str | None, **paths: Path | None) -> None:
+    """Write the list of AUDIENCE for CHANNEL (seed export_channels) into the workspace's folder exports."""
+    settings = locate(**paths)
+    try:
+        done = export_audience(settings, audience, channel, brand)
+    except (ExportError, duckdb.Error) as error:
+        click.echo(f"export: {error}", err=True)
+        sys.exit(2)
+    for each in done:
+        click.echo(
+            f"exported   {each.customers:,} of {each.members:,} people of {each.audience}"
+            f" ({each.brand_id}) for {each.export_channel}: left out {each.held_out:,} held out,"
+            f" {each.without_consent:,} without consent, {each.suppressed:,} suppressed,"
+            f" {each.capped:,} at a cap, {each.without_identifier:,} without an identifier"
+        )
+        click.echo(f"           {settings.workspace / 'exports' / each.folder}")
 
 
 @main.command("rollback")

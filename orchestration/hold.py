@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 # What kept a day back: a batch on hold, a failing model or test, and the steps around them.
-KINDS = ("batches", "build", "gate", "serving")
+KINDS = ("batches", "build", "erasure", "gate", "serving")
 FILE = "hold.json"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration import erasure, exports
 from orchestration.audiences import check_rules
 from orchestration.contract import load_contract
 from orchestration.gate import GateError
@@ -106,11 +107,11 @@ class Outcome:
 
 
 def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
-    """Land what is new, judge it, build the warehouse, publish it. A batch that is held keeps the others going, but
-    readers keep what they have until it is decided upon.
+    """Land what is new, judge it, erase who asked for it, build the warehouse, publish it. A batch that is held keeps the
+    others going, but readers keep what they have until it is decided upon.
 
     Raises LandingError (the landing folder cannot be used), GateError (the gate cannot judge), RuleError (the rules of
-    a tag or audience cannot be built; nothing was landed), BuildError and ServingError.
+    a tag or audience cannot be built; nothing was landed), BuildError, ErasureError and ServingError.
     """
     check_rules()
     admission = land(settings, say)
@@ -119,6 +120,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
         say(f"  HELD {row.entity} {row.batch}")
         for reason in hold_reasons(row):
             say(f"    {reason}")
+    list_erased(settings, say)
     say(f"dbt build  {settings.database}")
     started = time.monotonic()
     build = settings.dbt.build(lambda line: say(f"  {line}"), full_refresh=settings.full_refresh)
@@ -126,9 +128,51 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
         f"  {build.models} models, {build.seeds} seeds, {build.tests} tests passed"
         f" in {time.monotonic() - started:.0f} s"
     )
+    finish_erasures(settings, say)
     blocking = blocking_batches(settings)
     publication = None if blocking else publish_build(settings)
+    forget_published(settings, say)
     return Outcome(admission, held, build, blocking, publication)
+
+
+def list_erased(settings: Settings, say: Callable[[str], None]) -> None:
+    """Before the build: when somebody has asked to be erased, find out who that is and list the identifiers.
+
+    Raises ErasureError and BuildError.
+    """
+    erasure.check_salt(settings.workspace)
+    if erasure.requested(settings.workspace, settings.database):
+        say("erasure    requests have landed: identities first")
+        settings.dbt.build(
+            lambda line: None, full_refresh=settings.full_refresh, select=erasure.PEOPLE
+        )
+        erasure.suppress(settings.workspace, settings.database, say)
+
+
+def export_audience(
+    settings: Settings, audience: str, channel: str, brand: str | None = None
+) -> list[exports.Export]:
+    """Write the list of an audience for a channel. Raises ExportError; nobody is exported who asked to be erased."""
+    if erasure.requested(settings.workspace, settings.database):
+        raise exports.ExportError(
+            "a request to be erased waits: carry it out first (make run), then export"
+        )
+    return exports.export(settings.workspace, settings.database, audience, channel, brand=brand)
+
+
+def forget_published(settings: Settings, say: Callable[[str], None]) -> None:
+    """Take the erased out of what was published and exported before. Raises ServingError."""
+    erasure.forget_published(settings.workspace, settings.database, settings.published, say)
+
+
+def finish_erasures(settings: Settings, say: Callable[[str], None]) -> None:
+    """After a green build: build again while late links name more of the erased, then remove what is left of them.
+
+    Raises ErasureError and BuildError.
+    """
+    while erasure.extend(settings.workspace, settings.database, say):
+        settings.dbt.build(lambda line: None)
+    erasure.finish(settings.workspace, settings.database, settings.landing, say)
 
 
 def land(settings: Settings, say: Callable[[str], None]) -> Admission:
@@ -285,7 +329,8 @@ def hold_of_error(settings: Settings, error: Exception) -> Hold | None:
     """
     if isinstance(error, BuildError):
         return Hold("build", _day_of_run(settings), failures=error.failures, message=str(error))
-    kind = {GateError: "gate", ServingError: "serving"}.get(type(error))
+    kinds = {GateError: "gate", erasure.ErasureError: "erasure", ServingError: "serving"}
+    kind = kinds.get(type(error))
     return Hold(kind, _day_of_run(settings), message=str(error)) if kind else None
 
 
@@ -324,7 +369,7 @@ def report_lines(settings: Settings, outcome: Outcome) -> list[str]:
     with duckdb.connect(str(settings.database), read_only=True) as warehouse:
         fates = warehouse.execute(
             "select entity, count(*), sum(landed_rows), sum(accepted_rows), sum(duplicate_rows),"
-            " sum(superseded_rows), sum(quarantined_rows) from audit.row_conservation"
+            " sum(superseded_rows), sum(quarantined_rows), sum(erased_rows) from audit.row_conservation"
             " group by entity order by entity"
         ).fetchall()
         as_of = warehouse.execute("select as_of_date from reference.as_of").fetchone()[0]
@@ -343,7 +388,8 @@ def report_lines(settings: Settings, outcome: Outcome) -> list[str]:
             "select table_name, estimated_size from duckdb_tables() where schema_name = 'marts'"
             " order by table_name"
         ).fetchall()
-    table = [("entity", "batches", "landed", "accepted", "duplicate", "superseded", "quarantined")]
+    names = ("landed", "accepted", "duplicate", "superseded", "quarantined", "erased")
+    table = [("entity", "batches", *names)]
     table += [(row[0], *(f"{int(value):,}" for value in row[1:])) for row in fates]
     lines = ["", *_aligned(table), ""]
     lines += [

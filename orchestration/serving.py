@@ -37,6 +37,8 @@ MANIFEST = "manifest.json"
 SCHEMAS = ("marts", "reference")
 # A week of daily versions: Monday's figures can still be read, and gone back to, on Sunday.
 KEEP = 7
+# What of a manifest says nothing about the content.
+_UNHASHED = ("version", "published_at", "content_hash")
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}-(\d+)")
 
 
@@ -132,6 +134,133 @@ def rollback(serving: Path, version: str | None = None) -> Path:
             raise ServingError(f"no such version to go back to; kept are {', '.join(names) or '-'}")
         _swap(serving, chosen)
         return chosen
+
+
+def erase(
+    serving: Path, ledger: Path, memory_limit: str = "4GB"
+) -> list[tuple[str, int, int, str]]:
+    """Take erased customers out of the published versions; (version, rows found, rows left, action) of each.
+
+    `ledger` is the suppression list, whose `customer_id` are the ids that they had. What readers see
+    and the version before it, to which a rollback goes, are written again without their rows; older
+    versions that hold one are removed. Raises ServingError; what was not yet written is as it was.
+    """
+    done = []
+    with _only_publisher(serving):
+        now, kept = current(serving), _versions(serving)
+        before = [path for path in kept if now and _number(path) < _number(now)][-1:]
+        for version in kept:
+            found = _rows_of(version, ledger)
+            if not found:
+                done.append((version.name, 0, 0, "none there"))
+                continue
+            if version != now and version not in before:
+                trash = version.with_name(f".{version.name}")
+                os.replace(version, trash)
+                shutil.rmtree(trash)
+                done.append((version.name, found, 0, "version removed"))
+                continue
+            try:
+                fresh = _rewrite(serving, version, ledger, memory_limit, is_current=version == now)
+            except (duckdb.Error, OSError) as error:
+                raise ServingError(
+                    f"{version.name} still holds erased people and could not be rewritten: {error}"
+                ) from error
+            left = _rows_of(fresh, ledger)
+            done.append((version.name, found, left, f"rewritten without them as {fresh.name}"))
+    return done
+
+
+def _holds_erased(columns: Iterable[str], ledger: Path) -> str:
+    """Condition on the rows of a published table: one of these columns names an erased customer."""
+    return " or ".join(
+        f'"{column}" in (select customer_id from read_parquet({literal(str(ledger))}) where is_forever)'
+        for column in columns
+        if column.endswith("customer_id")
+    )
+
+
+def _rows_of(version: Path, ledger: Path) -> int:
+    """Rows of erased customers in all tables of a version."""
+    rows = 0
+    for table in read_manifest(version)["tables"]:
+        if condition := _holds_erased(table["columns"], ledger):
+            path = version / table["schema"] / f"{table['table']}.parquet"
+            rows += duckdb.execute(
+                f"select count(*) from read_parquet({literal(str(path))}) where {condition}"
+            ).fetchone()[0]
+    return rows
+
+
+def _rewrite(
+    serving: Path, version: Path, ledger: Path, memory_limit: str, *, is_current: bool
+) -> Path:
+    """Write a version again without the rows of erased customers; the folder in which it lies now.
+
+    The current one gets a name of its own, so that `current` always points at something; the one
+    before keeps its name and its place in the order.
+    """
+    draft = version.with_name(".draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    for schema in SCHEMAS:
+        (draft / schema).mkdir(parents=True)
+    manifest = dict(read_manifest(version))
+    settings = {"memory_limit": memory_limit, "temp_directory": str(draft / "tmp")}
+    with duckdb.connect(str(draft / DATABASE), config=settings) as connection:
+        connection.execute(f"attach {literal(str(version / DATABASE))} as published (read_only)")
+        comments = connection.execute(
+            "select schema_name || '.\"' || table_name || '\"', column_name, comment from duckdb_columns()"
+            " where database_name = 'published' and comment is not null"
+        ).fetchall()
+        texts = connection.execute(
+            "select schema_name || '.\"' || table_name || '\"', comment from duckdb_tables()"
+            " where database_name = 'published' and comment is not null"
+        ).fetchall()
+        for schema in SCHEMAS:
+            connection.execute(f"create schema {schema}")
+        tables = []
+        for table in manifest["tables"]:
+            name = f'{table["schema"]}."{table["table"]}"'
+            file = Path(table["schema"]) / f"{table['table']}.parquet"
+            condition = _holds_erased(table["columns"], ledger)
+            where = f"where not coalesce({condition}, false)" if condition else ""
+            order = ", ".join(f'"{column}"' for column in table["primary_key"]) or "all"
+            connection.execute(
+                f"create table {name} as select * from published.{name} {where} order by {order}"
+            )
+            (rows,) = connection.execute(f"select count(*) from {name}").fetchone()
+            if rows == table["rows"]:
+                shutil.copy2(version / file, draft / file)
+            else:
+                connection.execute(
+                    f"copy {name} to {literal(str(draft / file))} (format parquet, compression zstd)"
+                )
+            tables.append(dict(table) | {"rows": rows, "sha256": _sha256(draft / file)})
+        for name, text in texts:
+            connection.execute(f"comment on table {name} is {literal(text)}")
+        for name, column, text in comments:
+            connection.execute(f'comment on column {name}."{column}" is {literal(text)}')
+    shutil.rmtree(draft / "tmp", ignore_errors=True)
+    target = version
+    if is_current:
+        number = 1 + max(map(_number, _versions(serving)))
+        target = version.with_name(f"{manifest['as_of_date']}-{number}")
+    manifest |= {"version": target.name, "tables": tables}
+    manifest["content_hash"] = _digest(
+        {key: manifest[key] for key in manifest if key not in _UNHASHED}
+    )
+    _finish(draft, manifest)
+    trash = version.with_name(f".{version.name}")
+    if is_current:
+        os.replace(draft, target)
+        _swap(serving, target)
+        os.replace(version, trash)
+    else:
+        os.replace(version, trash)
+        os.replace(draft, target)
+    shutil.rmtree(trash)
+    sync(target.parent)
+    return target
 
 
 def current(serving: Path) -> Path | None:

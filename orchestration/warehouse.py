@@ -57,10 +57,22 @@ class Dbt:
         result = self._invoke(["compile", "--log-level", "none", "--select", *names])
         return {names[r.node.name]: r.node.compiled_code for r in result.result}
 
-    def build(self, say: Callable[[str], None], *, full_refresh: bool = False) -> Build:
-        """`dbt build`: every seed, model and test. Raises BuildError when a model or an error-severity test fails."""
+    def build(
+        self,
+        say: Callable[[str], None],
+        *,
+        full_refresh: bool = False,
+        select: Iterable[str] = (),
+    ) -> Build:
+        """`dbt build`: every seed, model and test; or the models of `select` alone, with their seeds.
+
+        Raises BuildError when a model or an error-severity test fails.
+        """
         progress = _Progress(say)
         arguments = ["build", "--quiet"] + (["--full-refresh"] if full_refresh else [])
+        if select := [*select]:
+            arguments += ["--select", *select, "--exclude-resource-type", "test"]
+            arguments += ["--exclude-resource-type", "unit_test"]
         result = self._invoke(arguments, callback=progress, check=False)
         build, failed = Build(), []
         for node in result.result or []:

@@ -73,3 +73,22 @@
         where 1 = 0
     {%- endif -%}
 {% endmacro %}
+
+
+{#- The ledgers of erasure, written by orchestration/erasure.py beside the registry; `columns` are [name, type] for
+    the time before the first erasure. -#}
+{% macro lake_ledger(name, columns) %}{{ return(adapter.dispatch('lake_ledger', 'quanyu')(name, columns)) }}{% endmacro %}
+
+{% macro duckdb__lake_ledger(name, columns) %}
+    {%- set file = quanyu.lake_path() ~ '/' ~ name ~ '.parquet' -%}
+    {%- set found = run_query("select count(*) from glob('" ~ file ~ "')") if execute -%}
+    {%- if execute and found.rows[0][0] > 0 -%}
+        select * from read_parquet('{{ file }}')
+    {%- else -%}
+        select
+            {%- for column, type in columns %}
+            cast(null as {{ type }}) as {{ column }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        where 1 = 0
+    {%- endif -%}
+{% endmacro %}

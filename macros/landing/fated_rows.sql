@@ -4,8 +4,9 @@
       duplicate     says what an accepted row says
       superseded    its key landed again later with other values
       quarantined   cannot be used; `_reasons` says why and what to do
-      withdrawn     belonged to a delivery of its batch that has been replaced since; kept so that whoever it
-                    concerned is computed again, it is no landed row any more
+      withdrawn     belonged to a delivery of its batch that has been replaced since, or to a person who has been
+                    erased; kept so that whoever it concerned is computed again, it is no landed row any more
+      erased        belonged to a person who has been erased: nothing is left but its place (macros/landing/erasing.sql)
 
     Of the rows of one key the last one, by batch date, file and row, says what holds; of the rows that say exactly
     this the first is the accepted one, so that landing the same rows again changes nothing.
@@ -22,6 +23,7 @@
 {%- if is_incremental() -%}
     {%- set known_load = quanyu.scalar('select coalesce(max(_landed_load), 0) from ' ~ this) -%}
 {%- endif -%}
+{%- set erasing = quanyu.erasing(entity) -%}
 with lake as {{ quanyu.inline_cte() }} (
     {{ quanyu.lake_rows(entity_name, names, known_load) }}
 ),
@@ -52,10 +54,21 @@ concerned as (
     from {{ this }} as known
     inner join new_batches on known._batch = new_batches.batch
     where known._fate <> 'withdrawn'
+    {%- if erasing.known %}
+    union
+    {{ quanyu.keys_to_erase(entity, erasing) }}
+    {%- endif %}
 ),
 {% endif %}
+{%- if erasing.rules %}
+{{ quanyu.seen_cte(entity, erasing, 'arrived', 'concerned') }},
+{% endif %}
 in_play as {{ quanyu.inline_cte() }} (
+    {%- if erasing.rules %}
+    {{ quanyu.erased_rows(entity, erasing) }}
+    {%- else %}
     {{ quanyu.rows_in_play(entity, 'arrived', 'concerned') }}
+    {%- endif %}
 ),
 
 -- Rows that cannot be used count here too, though they contest nothing: leaving them out would cost the checks of
@@ -73,6 +86,7 @@ uncontested as {{ quanyu.inline_cte() }} (
         in_play.*,
         case
             when in_play.is_withdrawn then 'withdrawn'
+            when in_play._erased = 'row' then 'erased'
             when in_play._reasons is not null then 'quarantined'
             else 'accepted'
         end as _fate
@@ -101,8 +115,15 @@ contested_landed as {{ quanyu.inline_cte() }} (
 
 {{ quanyu.arrived_cte(entity, 'contested_') }},
 
+{%- if erasing.rules %}
+{{ quanyu.seen_cte(entity, erasing, 'contested_arrived', 'repeated_keys', 'contested_') }},
+{% endif %}
 contested_in_play as (
+    {%- if erasing.rules %}
+    {{ quanyu.erased_rows(entity, erasing, 'contested_') }}
+    {%- else %}
     {{ quanyu.rows_in_play(entity, 'contested_arrived', 'repeated_keys') }}
+    {%- endif %}
 ),
 
 contested as (
@@ -159,7 +180,7 @@ from fated
     {%- set identifier_keys = entity.columns | selectattr('kind', 'equalto', 'identifier_value')
         | map(attribute='name') | map('replace', '_value', '_key') | list -%}
     {{ return(
-        ['_batch', '_batch_date', '_file', '_row', '_landed_load', '_reasons', '_raw', '_key']
+        ['_batch', '_batch_date', '_file', '_row', '_landed_load', '_reasons', '_raw', '_erased', '_key']
         + entity.columns | map(attribute='name') | list + identifier_keys
     ) }}
 {% endmacro %}
@@ -170,15 +191,21 @@ from fated
 {{ prefix }}arrived as {{ quanyu.inline_cte() }} (
     select
         load_number as _landed_load,
-        {{ quanyu.reasons(quanyu.landing_checks(entity)) }} as _reasons,
+        {{ quanyu.reasons_unless_erased(quanyu.landing_checks(entity)) }} as _reasons,
+        landed_erased as _erased,
         case
             when _problem is not null then _raw
             when _reasons is not null
                 then {{ quanyu.row_as_json(entity.columns | map(attribute='name') | list, 'landed_') }}
         end as _raw
-        {%- for name in quanyu.fated_columns(entity) if name not in ['_landed_load', '_reasons', '_raw'] %},
+        {%- for name in quanyu.fated_columns(entity) if name not in ['_landed_load', '_reasons', '_raw', '_erased', '_key'] %},
+        {% if name == 'brand_id' -%}
+        case when landed_erased is null or landed_erased <> 'row' then brand_id end as brand_id
+        {%- else -%}
         {{ name }}
-        {%- endfor %}
+        {%- endif %}
+        {%- endfor %},
+        case when landed_erased = 'row' then {{ quanyu.erased_key() }} else _key end as _key
     from {{ prefix }}typed
 )
 {%- endmacro %}

@@ -15,7 +15,8 @@
         _file,
         _row,
         _raw,
-        _problem
+        {{ quanyu.problem_unless_erased() }} as _problem,
+        {{ quanyu.landed_erased() }} as landed_erased
         {%- for column in entity.columns %},
         {{ quanyu.clean_text(column.name) }} as text_{{ column.name }}
         {%- endfor %}

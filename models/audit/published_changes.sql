@@ -43,6 +43,7 @@ published_changes as (
         case restatements.cause
             when 'rows changed' then 'late_data'
             when 'identity changed' then 'identity'
+            when 'people erased' then 'erasure'
             else 'rules'
         end as cause,
         'none' as behaviour,

@@ -63,7 +63,7 @@ looked_at as (
 replaced as (
     select *
     from {{ ref('int_stages__spells_replaced') }}
-    where cause in ('identity changed', 'rules changed')
+    where cause in ('identity changed', 'rules changed', 'people erased')
 ),
 
 sides as (
@@ -149,7 +149,11 @@ changes as (
     {%- endfor %}
     {%- for metric, pairs in [('fertility_active', 'active_pairs'), ('advancing_deepened', 'week_pairs')] %}
     select
-        case when model like '%identity changed' then 'identity changed' else 'rules changed' end as cause,
+        case
+            {%- for cause in ['identity changed', 'rules changed', 'people erased'] %}
+            when model like '%{{ cause }}' then '{{ cause }}'
+            {%- endfor %}
+        end as cause,
         '{{ metric }}' as metric,
         brand_id,
         {{ day }} as day,
@@ -183,7 +187,8 @@ changed_figures as (
         looked_at.metric,
         sum(case when changes_by_day.cause = 'identity changed' then changes_by_day.change else 0 end)
             as identity_change,
-        sum(case when changes_by_day.cause = 'rules changed' then changes_by_day.change else 0 end) as rules_change
+        sum(case when changes_by_day.cause = 'rules changed' then changes_by_day.change else 0 end) as rules_change,
+        sum(case when changes_by_day.cause = 'people erased' then changes_by_day.change else 0 end) as erasure_change
     from looked_at
     inner join changes_by_day
         on
@@ -198,7 +203,8 @@ explained as (
     select
         looked_at.*,
         coalesce(changed_figures.identity_change, 0) as identity_change,
-        coalesce(changed_figures.rules_change, 0) as rules_change
+        coalesce(changed_figures.rules_change, 0) as rules_change,
+        coalesce(changed_figures.erasure_change, 0) as erasure_change
     from looked_at
     left join changed_figures
         on
@@ -213,7 +219,8 @@ explained as (
         cast(null as bigint) as old_figure,
         cast(null as integer) as old_version,
         0 as identity_change,
-        0 as rules_change
+        0 as rules_change,
+        0 as erasure_change
     from figures
 ),
 {% endif %}
@@ -225,9 +232,10 @@ published_figures as (
         cast(coalesce(old_version, 0) + 1 as integer) as version,
         cast(figure as bigint) as figure,
         cast(old_figure as bigint) as old_figure,
-        cast(figure - old_figure - identity_change - rules_change as bigint) as rows_change,
+        cast(figure - old_figure - identity_change - rules_change - erasure_change as bigint) as rows_change,
         cast(case when old_version is not null then identity_change end as bigint) as identity_change,
         cast(case when old_version is not null then rules_change end as bigint) as rules_change,
+        cast(case when old_version is not null then erasure_change end as bigint) as erasure_change,
         cast({{ dbt.current_timestamp() }} as timestamp) as published_at,
         cast({{ plan.hash }} as bigint) as _rules,
         cast({{ quanyu.refresh_number() }} as bigint) as _refresh

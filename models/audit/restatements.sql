@@ -11,7 +11,9 @@ with published_figures as (
 ),
 
 restatements as (
-    {%- for cause in ['rows', 'identity', 'rules'] %}
+    {%- for cause, words in [
+        ('rows', 'rows changed'), ('identity', 'identity changed'), ('rules', 'rules changed'), ('erasure', 'people erased'),
+    ] %}
     select
         brand_id,
         as_of_date,
@@ -20,7 +22,7 @@ restatements as (
         old_figure,
         figure as new_figure,
         {{ cause }}_change as change,
-        '{{ cause }} changed' as cause,
+        '{{ words }}' as cause,
         published_at as restated_at
     from published_figures
     where {{ cause }}_change <> 0

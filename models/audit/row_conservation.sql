@@ -1,6 +1,6 @@
 -- Grain: one row per admitted batch of an entity.
--- Why: the law that nothing is lost: landed = accepted + duplicate + superseded + quarantined. `landed` is counted
---      by the intake when it reads the files, the rest by staging.
+-- Why: the law that nothing is lost: landed = accepted + duplicate + superseded + quarantined + erased. `landed`
+--      is counted by the intake when it reads the files, the rest by staging.
 -- Not here: held batches, which are not in the warehouse.
 with batches as (
     select
@@ -36,7 +36,8 @@ counted as (
         sum(case when fate = 'accepted' then row_count else 0 end) as accepted_rows,
         sum(case when fate = 'duplicate' then row_count else 0 end) as duplicate_rows,
         sum(case when fate = 'superseded' then row_count else 0 end) as superseded_rows,
-        sum(case when fate = 'quarantined' then row_count else 0 end) as quarantined_rows
+        sum(case when fate = 'quarantined' then row_count else 0 end) as quarantined_rows,
+        sum(case when fate = 'erased' then row_count else 0 end) as erased_rows
     from fates
     group by entity, batch, load_number
 ),
@@ -52,7 +53,8 @@ row_conservation as (
         cast(coalesce(counted.accepted_rows, 0) as bigint) as accepted_rows,
         cast(coalesce(counted.duplicate_rows, 0) as bigint) as duplicate_rows,
         cast(coalesce(counted.superseded_rows, 0) as bigint) as superseded_rows,
-        cast(coalesce(counted.quarantined_rows, 0) as bigint) as quarantined_rows
+        cast(coalesce(counted.quarantined_rows, 0) as bigint) as quarantined_rows,
+        cast(coalesce(counted.erased_rows, 0) as bigint) as erased_rows
     from batches
     full outer join counted
         on

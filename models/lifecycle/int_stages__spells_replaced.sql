@@ -5,7 +5,7 @@
 -- Not here: customers that nothing happened to.
 -- depends_on: {{ ref('stage_rules') }} {{ ref('stages') }} {{ ref('stage_models') }} {{ ref('stage_behaviours') }}
 -- depends_on: {{ ref('event_types') }} {{ ref('int_identity__resolution') }} {{ ref('int_identity__identifiers') }}
--- depends_on: {{ ref('int_lifecycle__touched_customers') }}
+-- depends_on: {{ ref('int_lifecycle__touched_customers') }} {{ ref('suppressed_identifiers') }}
 {%- set plan = quanyu.stage_plan() %}
 {%- set spells = adapter.get_relation(this.database, this.schema, 'int_stages__spells') if execute %}
 {%- set ledger = adapter.get_relation(this.database, 'audit', 'published_figures') if execute %}
@@ -39,6 +39,13 @@ identities as (
     where has_changed and _refresh > {{ own_refresh }}
 ),
 
+-- Erased people: all identifiers that join them are listed, the one that names the customer among them.
+erased as (
+    select distinct suppressed_key
+    from {{ ref('suppressed_identifiers') }}
+    where is_forever and since_refresh >= {{ own_refresh }}
+),
+
 before as (
     select
         customer_key,
@@ -57,6 +64,7 @@ judged as (
     select
         touched.customer_key,
         case
+            when erased.suppressed_key is not null then 'people erased'
             when identities.customer_key is not null and (
                 touched.customer_key in (select before.customer_key from before)
                 or floor(identifiers.first_seen_order / 10000000) <= {{ last_load or 0 }}
@@ -69,6 +77,7 @@ judged as (
         end as cause
     from {{ ref('int_lifecycle__touched_customers') }} as touched
     left join identities on touched.customer_key = identities.customer_key
+    left join erased on {{ quanyu.suppressed_key('touched.customer_key') }} = erased.suppressed_key
     left join {{ ref('int_identity__identifiers') }} as identifiers
         on touched.customer_key = identifiers.identifier_key
     where

@@ -4,7 +4,7 @@ from dagster import AssetExecutionContext, AssetKey, Failure, MaterializeResult,
 
 from orchestration.assets import RETRY, WRITER
 from orchestration.assets.warehouse import NODES, key_of
-from orchestration.job import blocking_batches, publish_build
+from orchestration.job import blocking_batches, forget_published, publish_build
 from orchestration.partitions import DAILY, ONE_RUN
 from orchestration.resources import Warehouse
 from orchestration.serving import SCHEMAS, hold_name
@@ -36,9 +36,11 @@ def serving(context: AssetExecutionContext, warehouse: Warehouse) -> Materialize
     """Publish what was built; a batch on hold keeps readers on the last version."""
     settings = warehouse.settings(context.run.tags)
     if blocking := blocking_batches(settings):
+        forget_published(settings, context.log.info)
         names = ", ".join(map(hold_name, blocking))
         raise Failure(f"held, so readers keep what they have: {names}", allow_retries=False)
     publication = publish_build(settings)
+    forget_published(settings, context.log.info)
     manifest = publication.manifest
     return MaterializeResult(
         metadata={

@@ -17,10 +17,12 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from orchestration.assets import RETRY, WRITER
 from orchestration.assets.landing import lake_key
 from orchestration.audiences import RuleError, check_rules
+from orchestration.erasure import ErasureError
 from orchestration.hold import node_failure
-from orchestration.job import Settings
+from orchestration.job import Settings, finish_erasures, list_erased
 from orchestration.partitions import DAILY, ONE_RUN
 from orchestration.resources import Warehouse, dbt_project
+from orchestration.warehouse import BuildError
 
 
 def group_of(node: Mapping[str, Any]) -> str:
@@ -88,6 +90,10 @@ def dbt_build(
     target = run_results_of(settings).parent
     run_results_of(settings).unlink(missing_ok=True)
     settings.database.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        list_erased(settings, context.log.info)
+    except (ErasureError, BuildError) as error:
+        raise Failure(str(error), allow_retries=is_worth_retrying([str(error)])) from error
     with settings.dbt.environment():
         invocation = dbt.cli(["build"], context=context, target_path=target)
         try:
@@ -97,6 +103,10 @@ def dbt_build(
             if is_worth_retrying(failures):
                 raise
             raise Failure("\n".join(failures), allow_retries=False) from error
+    try:
+        finish_erasures(settings, context.log.info)
+    except (ErasureError, BuildError) as error:
+        raise Failure(str(error), allow_retries=False) from error
 
 
 def failed_results(run_results: Path) -> list[Mapping[str, Any]]:

@@ -37,18 +37,28 @@ def match_columns(
     plain = [name.strip().lower() for name in names]
     twice = sorted({name for name in plain if name and plain.count(name) > 1})
     if twice and check_duplicates:
-        raise Unreadable(f"the column {quoted(twice)} appears more than once: keep one of them")
+        raise Unreadable(
+            f"the column {quoted(map(visible, twice))} appears more than once: keep one of them"
+        )
     known = set(entity.column_names)
     positions = {name: i for i, name in enumerate(plain) if name in known}
     ignored = known | ({"dt"} if dated else set())
-    extra = tuple(name or "(unnamed)" for name in plain if name not in ignored)
     missing = tuple(name for name in entity.required_columns if name not in positions)
+    # Kept in the registry. Where required columns are missing too, the header may be a row of values.
+    shown = visible if missing else without_numbers
+    extra = tuple(shown(name) if name else "(unnamed)" for name in plain if name not in ignored)
     return Match(positions, tuple(dict.fromkeys(extra)), missing)
 
 
 def visible(name: str) -> str:
     """The name if it looks like the name of a column: without a header line it is a person's value."""
-    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ ;|\t,.-]*", name.strip()) else "…"
+    is_name = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_ ;|\t,.-]*", name.strip())
+    return without_numbers(name) if is_name else "…"
+
+
+def without_numbers(name: str) -> str:
+    """The name, unless it looks like a phone number, an id or an e-mail address."""
+    return "…" if re.search(r"\d{5}|@", name) else name
 
 
 def quoted(names: Iterable[str], limit: int = 8) -> str:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from orchestration.contract import Entity
-from orchestration.intake.columns import Match, match_columns, quoted
+from orchestration.intake.columns import Match, match_columns, quoted, visible
 from orchestration.intake.landing import FileRecord, Unreadable, not_readable
 
 BLOCK_BYTES = 8 << 20
@@ -205,7 +205,7 @@ class _CsvReader:
                 len(header) == 1
                 and match_columns(header[0].split(sign), self.entity, dated=False).positions
             ):
-                line = quoted([header[0].replace("\t", "⇥")])
+                line = quoted([visible(header[0]).replace("\t", "⇥")])
                 raise Unreadable(
                     f"the header has one column {line}: the delimiter looks like {name},"
                     " use a comma"

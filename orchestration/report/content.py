@@ -929,8 +929,10 @@ class _Reader:
                 coalesce(cast(sum(duplicate_rows) as bigint), 0) as duplicate,
                 coalesce(cast(sum(superseded_rows) as bigint), 0) as superseded,
                 coalesce(cast(sum(quarantined_rows) as bigint), 0) as quarantined,
+                coalesce(cast(sum(erased_rows) as bigint), 0) as erased,
                 coalesce(cast(sum(abs(
                     landed_rows - accepted_rows - duplicate_rows - superseded_rows - quarantined_rows
+                    - erased_rows
                 )) as bigint), 0) as missing
             from audit.row_conservation
             """,

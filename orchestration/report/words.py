@@ -277,8 +277,9 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "conserved_yes": ("分毫不差", "To the row"),
     "conserved_no": ("对不上", "They do not add up"),
     "conserved_note": (
-        "落地 {landed} = 采纳 {accepted} + 重复 {duplicate} + 被替代 {superseded} + 隔离 {quarantined}",
-        "{landed} landed = {accepted} accepted + {duplicate} duplicate + {superseded} superseded + {quarantined} quarantined",
+        "落地 {landed} = 采纳 {accepted} + 重复 {duplicate} + 被替代 {superseded} + 隔离 {quarantined} + 删除 {erased}",
+        "{landed} landed = {accepted} accepted + {duplicate} duplicate + {superseded} superseded + {quarantined} quarantined"
+        " + {erased} erased",
     ),
     "conserved_bad": (
         "相差 {rows} 行，见 audit.row_conservation",
@@ -322,6 +323,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "hold_build": (
         "建模没有通过，读者看到的仍是上次发布的数据。按下面的原因修好后，下一次运行自动补上。",
         "The build did not pass, so readers keep what was published last. Repair what is named below: the next run catches up.",
+    ),
+    "hold_erasure": (
+        "删除个人信息的请求没有执行完毕，读者看到的仍是下面这一天的数据。",
+        "A request to be erased could not be carried out; readers keep the figures of the day below.",
     ),
     "hold_gate": (
         "入口检查没能运行，读者看到的仍是上次发布的数据。下一次成功的运行自动补上。",

@@ -110,7 +110,7 @@ def _marts(connection: duckdb.DuckDBPyConnection) -> None:
         " warnings varchar, held_reasons varchar",
         "audit.quarantine": "entity varchar, reasons varchar, raw_row varchar",
         "audit.row_conservation": "landed_rows bigint, accepted_rows bigint, duplicate_rows bigint,"
-        " superseded_rows bigint, quarantined_rows bigint",
+        " superseded_rows bigint, quarantined_rows bigint, erased_rows bigint",
     }.items():
         connection.execute(f"create table {table} ({columns})")
     connection.execute(
@@ -137,7 +137,7 @@ def _audit(connection: duckdb.DuckDBPyConnection) -> None:
             ("profiles", "something nobody has thought of", EMAIL),
         ],
     )
-    connection.execute("insert into audit.row_conservation values (100, 90, 4, 2, 4)")
+    connection.execute("insert into audit.row_conservation values (100, 89, 4, 2, 4, 1)")
 
 
 def _brand(connection: duckdb.DuckDBPyConnection, brand: str, people: int) -> None:
