@@ -101,7 +101,7 @@ def _optimum(objective_of, groups, start):
     """As _minimise, on all groups. Many groups are approached by way of every SAMPLE_STEPth of them: the sample gives
     a start close by and the curvature. Where that does not converge, the plain way decides."""
     if len(groups[0]) >= SAMPLE_FROM:
-        sample = objective_of(*(values[::SAMPLE_STEP] for values in groups))
+        sample = objective_of(*(values[slice(None, None, SAMPLE_STEP)] for values in groups))
         near = _minimise(sample, start, slope=1e-6)[0]
         curvature = _inverse_curvature(sample, near)
         if curvature is not None:
