@@ -3,6 +3,7 @@ profiles and caps. The language of the rules on made-up histories is test_audien
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 
@@ -226,6 +227,10 @@ def test_the_hold_out_is_a_fair_draw_that_no_day_changes(warehouse):
         "select audience, customer_id, count(distinct is_hold_out), bool_or(is_hold_out) from marts.audience_members group by 1, 2",
     )
     assert all(values == 1 for _, _, values, _ in rows)
+    # The formula by hand: neither the day nor the order of runs is in it.
+    for audience, customer, _, is_out in rows:
+        digest = hashlib.md5(f"1|{audience}|{customer}".encode()).digest()
+        assert is_out == ((int.from_bytes(digest[:8], "little") >> 1) % 10000 < 1000)
     drawn = [is_out for *_, is_out in rows]
     assert len(drawn) > 2000
     # Three standard errors around the tenth of the seed.
