@@ -211,8 +211,9 @@
 {#- True when people were erased since the model (this) last wrote a row, so that its figures may have changed for
     that reason. Late rows of the same refresh may have a share in the change; audit.row_conservation counts them. -#}
 {% macro erased_since_last_refresh() -%}
-    {%- if execute and is_incremental() -%}
-        {%- set since = quanyu.scalar('select max(since_refresh) from ' ~ ref('suppressed_identifiers')) -%}
+    {%- set suppressed = ref('suppressed_identifiers') -%}
+    {%- if execute and is_incremental() and load_relation(suppressed) -%}
+        {%- set since = quanyu.scalar('select max(since_refresh) from ' ~ suppressed) -%}
         {%- set own = quanyu.scalar('select coalesce(max(_refresh), 0) from ' ~ this) -%}
         {{ return('true' if since is not none and since >= own else 'false') }}
     {%- endif -%}
