@@ -68,7 +68,7 @@ contacts_until_opt_out as (
             and contacts.customer_key = opt_outs.customer_key
             and contacts.channel = opt_outs.channel
             and contacts.valid_from <= opt_outs.unsubscribed_on
-            and (contacts.valid_to is null or opt_outs.unsubscribed_on < contacts.valid_to)
+            and (contacts.valid_to is null or contacts.valid_to > opt_outs.unsubscribed_on)
     group by
         contacts.brand_id, contacts.customer_key, contacts.channel, contacts.valid_from, contacts.valid_to,
         contacts.ended_by
