@@ -164,11 +164,14 @@ def by_dbt(work: Path, graph: Path, edges: int) -> dict:
         "--log-path", str(workspace / "logs"), "--target-path", str(workspace / "target"),
     ]  # fmt: skip
 
-    def run(*arguments: str):
+    def run(*arguments: str) -> dict[str, float]:
+        """Wall seconds of every model, and the CPU seconds of the whole run, dbt's own included."""
+        before = time.process_time()
         result = runner.invoke([*arguments, *common])
         if not result.success:
             raise SystemExit(f"dbt {arguments} failed: {result.exception or result.result}")
-        return {r.node.name: r.execution_time for r in result.result}
+        seconds = {r.node.name: round(r.execution_time, 2) for r in result.result}
+        return seconds | {"cpu_s": round(time.process_time() - before, 2)}
 
     models = ("int_identity__identifiers", "int_identity__links", "int_identity__resolution")
     run("seed")
@@ -215,7 +218,7 @@ def by_dbt(work: Path, graph: Path, edges: int) -> dict:
         "full_s": full,
         "increment_s": increment,
         "nothing_new_s": again,
-        "ratio": sum(full.values()) / sum(increment.values()),
+        "cpu_ratio": round(full["cpu_s"] / increment["cpu_s"], 2),
         "nodes_customers_guarded": counts,
     }
 

@@ -4,10 +4,11 @@
       changed_identifiers   identifiers whose rows differ from what the model holds
       changed_customers     customers that were resolved again, and whether their identifiers or times changed
 
-    The rows are a pure function of identifiers, links, seeds, vars and the as-of date. A refresh resolves again the
+    The rows are a pure function of identifiers, links, seeds, vars and the as-of date. A refresh works on the
     components, as they were, of every identifier whose rows, links or guards have changed, together with every
-    identifier that is new; that set is closed under links, so that the same code merges and splits and the result
-    equals a rebuild. docs/identity.md walks through the steps. -#}
+    identifier that is new; that set is closed under links. Where links only came and no guard speaks, components are
+    joined whole (merge_plain_components); all others are resolved again from their links by the code of a rebuild.
+    Either way the result equals a rebuild. docs/identity.md walks through the steps. -#}
 {% macro resolve_identities() %}
 {%- if execute and flags.WHICH in ('build', 'run') -%}
     {%- set identifiers = ref('int_identity__identifiers') -%}
@@ -84,7 +85,8 @@
 {%- endmacro %}
 
 
-{#- `scope`: people's identifiers to resolve again; `guarded`: those of them that a guard keeps from joining. -#}
+{#- `people_in_scope`: people's identifiers to resolve again from their links; `plain_people`: those whose component only
+    went into another one; `scope`: both, and devices; `guarded`: those that a guard keeps from joining. -#}
 {% macro find_scope(identifiers, links, types, own) %}
     {%- set became_visible -%}
         cast(links.linked_at as date) > least(date '{{ own.as_of or '9999-12-31' }}', date '{{ own.was_as_of or '9999-12-31' }}')
@@ -102,33 +104,15 @@
         where _refresh > " ~ own.refresh ~ " and _reasons is null"
     ) -%}
     {%- do quanyu.find_guarded(identifiers, links, types, own, 'dirty') -%}
-    {#- An identifier that is new, gone, or newly kept from joining or let in changes its neighbours too. -#}
-    {%- do quanyu.create_work_table('flipped', "
-        select dirty.identifier_key
-        from " ~ quanyu.work_table('dirty') ~ " as dirty
-        left join " ~ this ~ " as known on dirty.identifier_key = known.identifier_key and known.is_current
-        left join " ~ identifiers ~ " as named on dirty.identifier_key = named.identifier_key and named.is_in_force
-        left join " ~ quanyu.work_table('guarded') ~ " as guarded on dirty.identifier_key = guarded.identifier_key
-        where
-            (known.identifier_key is null) <> (named.identifier_key is null)
-            or coalesce(known.guard in ('blocked', 'hub'), false) <> (guarded.identifier_key is not null)"
-    ) -%}
+    {%- do quanyu.find_careful(identifiers, links, types, own, became_visible) -%}
+    {%- do quanyu.merge_plain_components(identifiers, links, types, own, became_visible) -%}
     {%- do quanyu.create_work_table('people_in_scope', "
-        with near as (
-            select identifier_key from " ~ quanyu.work_table('dirty') ~ "
-            union
-            select right_key from " ~ links ~ "
-            where is_in_force and left_key in (select identifier_key from " ~ quanyu.work_table('flipped') ~ ")
-            union
-            select left_key from " ~ links ~ "
-            where is_in_force and right_key in (select identifier_key from " ~ quanyu.work_table('flipped') ~ ")
-        ),
-        components as (
+        with components as (
             select distinct known.component_key
             from " ~ this ~ " as known
-            inner join near on known.identifier_key = near.identifier_key
+            inner join " ~ quanyu.work_table('near') ~ " as near on known.identifier_key = near.identifier_key
         )
-        select identifier_key from near
+        select identifier_key from " ~ quanyu.work_table('near') ~ "
         union
         select known.identifier_key
         from " ~ this ~ " as known
@@ -136,17 +120,18 @@
     ) -%}
     {#- Devices follow the people they are linked to. -#}
     {%- do quanyu.create_work_table('scope', "
-        select identifier_key from " ~ quanyu.work_table('people_in_scope') ~ "
+        with moved as (
+            select identifier_key from " ~ quanyu.work_table('people_in_scope') ~ "
+            union
+            select identifier_key from " ~ quanyu.work_table('plain_people') ~ "
+        )
+        select identifier_key from moved
         union
         select left_key from " ~ links ~ "
-        where
-            is_in_force and not left_joins
-            and right_key in (select identifier_key from " ~ quanyu.work_table('people_in_scope') ~ ")
+        where is_in_force and not left_joins and right_key in (select identifier_key from moved)
         union
         select right_key from " ~ links ~ "
-        where
-            is_in_force and not right_joins
-            and left_key in (select identifier_key from " ~ quanyu.work_table('people_in_scope') ~ ")"
+        where is_in_force and not right_joins and left_key in (select identifier_key from moved)"
     ) -%}
     {#- Those of the scope that did not change keep the guard they had. -#}
     {%- do quanyu.create_work_table('guarded_in_scope', "
@@ -167,7 +152,16 @@
     or seen with more other identifiers than their type allows. `within`: a work table, or none for all. -#}
 {% macro find_guarded(identifiers, links, types, own, within) %}
     {%- set among = 'in (select identifier_key from ' ~ quanyu.work_table(within) ~ ')' if within else 'is not null' -%}
-    {%- if not within -%}
+    {%- set named = identifiers -%}
+    {%- if within -%}
+        {#- First, or the optimiser tries every pattern on every identifier there is. -#}
+        {%- do quanyu.create_work_table('named_within', "
+            select identifier_key, identifier_type, identifier_value, is_in_force
+            from " ~ identifiers ~ "
+            where is_in_force and identifier_key " ~ among
+        ) -%}
+        {%- set named = quanyu.work_table('named_within') -%}
+    {%- else -%}
         {%- do quanyu.create_work_table('pairs', "
             select distinct
                 least(links.left_key, links.right_key) as a, greatest(links.left_key, links.right_key) as b
@@ -194,17 +188,17 @@
         ),
         blocked as (
             select named.identifier_key, blocked_keys.reason
-            from " ~ identifiers ~ " as named
+            from " ~ named ~ " as named
             inner join blocked_keys on named.identifier_key = blocked_keys.identifier_key
-            where named.is_in_force and named.identifier_key " ~ among ~ "
+            where named.is_in_force
             union all
             select identifier_key, reason
             from (
                 select
                     named.identifier_key,
                     " ~ quanyu.blocking_pattern('named') ~ " as reason
-                from " ~ identifiers ~ " as named
-                where named.is_in_force and named.identifier_key " ~ among ~ "
+                from " ~ named ~ " as named
+                where named.is_in_force
             ) as matched
             where reason is not null
         ),
@@ -307,8 +301,8 @@
         least(links.left_key, links.right_key) as a,
         greatest(links.left_key, links.right_key) as b
     from {{ links }} as links
-    inner join {{ quanyu.work_table('scope') }} as left_scope on links.left_key = left_scope.identifier_key
-    inner join {{ quanyu.work_table('scope') }} as right_scope on links.right_key = right_scope.identifier_key
+    inner join {{ quanyu.work_table('people_in_scope') }} as left_scope on links.left_key = left_scope.identifier_key
+    inner join {{ quanyu.work_table('people_in_scope') }} as right_scope on links.right_key = right_scope.identifier_key
     where
         {{ quanyu.holds(own) }}
         and links.left_joins
@@ -327,8 +321,8 @@
     inner join {{ identifiers }} as right_named
         on decided.right_key = right_named.identifier_key and right_named.is_in_force
     {%- if not own.rebuild %}
-    inner join {{ quanyu.work_table('scope') }} as left_scope on decided.left_key = left_scope.identifier_key
-    inner join {{ quanyu.work_table('scope') }} as right_scope on decided.right_key = right_scope.identifier_key
+    inner join {{ quanyu.work_table('people_in_scope') }} as left_scope on decided.left_key = left_scope.identifier_key
+    inner join {{ quanyu.work_table('people_in_scope') }} as right_scope on decided.right_key = right_scope.identifier_key
     {%- endif %}
     where
         decided.link_kind = 'override'
@@ -619,13 +613,20 @@
             clusters.parted_by
         from " ~ identifiers ~ " as named
         inner join " ~ types ~ " as types on named.identifier_type = types.identifier_type and types.joins_people
-        " ~ ("" if own.rebuild else "inner join " ~ quanyu.work_table('scope')
+        " ~ ("" if own.rebuild else "inner join " ~ quanyu.work_table('people_in_scope')
             ~ " as scope on named.identifier_key = scope.identifier_key") ~ "
         left join " ~ quanyu.work_table('clusters') ~ " as clusters on named.identifier_key = clusters.identifier_key
         left join " ~ quanyu.work_table('first_nodes') ~ " as first_nodes
             on clusters.cluster_key = first_nodes.cluster_key
         left join " ~ quanyu.work_table('guarded') ~ " as guarded on named.identifier_key = guarded.identifier_key
-        where named.is_in_force"
+        where named.is_in_force
+        " ~ ("" if own.rebuild else "
+        union all
+        select
+            identifier_key, component_key, customer_key,
+            cast(null as " ~ dbt.type_string() ~ "), cast(null as " ~ dbt.type_string() ~ "),
+            cast(null as " ~ dbt.type_string() ~ ")
+        from " ~ quanyu.work_table('plain_people'))
     ) -%}
 {% endmacro %}
 
@@ -781,7 +782,12 @@
             select
                 concerned.customer_key,
                 changed.customer_key is not null as has_changed
-            from (select customer_key from " ~ now ~ " union select customer_key from " ~ before ~ ") as concerned
+            from (
+                select customer_key from " ~ now ~ "
+                union
+                select customer_key from " ~ before ~ "
+                " ~ ("" if own.rebuild else "union select customer_key from " ~ quanyu.work_table('plain_customers')) ~ "
+            ) as concerned
             left join changed on concerned.customer_key = changed.customer_key"
         ) -%}
     {%- endif -%}
