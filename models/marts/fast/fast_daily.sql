@@ -32,28 +32,26 @@ stocks as (
 ),
 
 -- Customers in a stage and active: the days on which a stay of either set overlaps.
-stage_spells as (
+spells as (
     select
         'overlap' as model,
+        model as stage_model,
         brand_id,
         customer_key,
         1 as stage_rank,
         {{ quanyu.day_number('valid_from') }} as from_day,
         coalesce({{ quanyu.day_number('valid_to') }}, {{ quanyu.far_day() }}) as to_day
     from {{ ref('int_stages__spells') }}
-    where model = '{{ model }}'
+),
+
+stage_spells as (
+    select * from spells
+    where stage_model = '{{ model }}'
 ),
 
 activity_spells as (
-    select
-        'overlap' as model,
-        brand_id,
-        customer_key,
-        1 as stage_rank,
-        {{ quanyu.day_number('valid_from') }} as from_day,
-        coalesce({{ quanyu.day_number('valid_to') }}, {{ quanyu.far_day() }}) as to_day
-    from {{ ref('int_stages__spells') }}
-    where model = 'fast_activity'
+    select * from spells
+    where stage_model = 'fast_activity'
 ),
 
 overlapping as (

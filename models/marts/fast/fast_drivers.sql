@@ -40,28 +40,27 @@ spells as (
     where spells.model in ('{{ model }}', 'fast_members_30d', 'fast_members_180d', 'fast_super', 'fast_activity')
 ),
 
-stage_spells as (
+-- `model` is what stay_pairs keeps apart: here nothing.
+pairable as (
     select
         'overlap' as model,
+        model as stage_model,
         brand_id,
         customer_key,
         stage_rank,
         from_day,
         to_day
     from spells
-    where model = '{{ model }}'
+),
+
+stage_spells as (
+    select * from pairable
+    where stage_model = '{{ model }}'
 ),
 
 activity_spells as (
-    select
-        'overlap' as model,
-        brand_id,
-        customer_key,
-        stage_rank,
-        from_day,
-        to_day
-    from spells
-    where model = 'fast_activity'
+    select * from pairable
+    where stage_model = 'fast_activity'
 ),
 
 -- Customers in a stage and active; customers deeper than a week before (the stage is that of the week before).
