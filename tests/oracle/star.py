@@ -27,6 +27,12 @@ GOALS = {
     "conversion": {(a, b) for a in ("none", "R1", "R2", "R3") for b in ("R4", "R5")},
 }
 DAY = timedelta(days=1)
+MOVES_AND_DEEDS = [
+    "layer_customers", "stayed_customers", "forward_customers", "backward_customers", "lost_customers",
+    "touched_customers", "active_customers", "active_days", "interaction_count", "interacting_customers",
+    "messaged_customers", "replying_customers", "sharing_customers", "benefit_customers",
+    "benefit_using_customers", "group_members", "group_active_members",
+]  # fmt: skip
 
 
 @dataclass
@@ -78,7 +84,7 @@ class Customer:
     def first_met(self) -> date | None:
         days = [t[0].date() for t in self.touches] + [m[0].date() for m in self.messages]
         days += [j[0] for j in self.joins] + [r[2] for r in self.relationships]
-        days += [o["ordered"] for o in self.orders] + [s[1] for s in self.spells["five_r"]]
+        days += [o["ordered"] for o in self.orders]
         days += [o["from"] for o in self.orders if o["from"]] + self.other_days
         return min(days, default=None)
 
@@ -129,6 +135,7 @@ class Facts:
     age_bands: list[tuple]
     spend_bands: list[tuple]
     lines: list[dict]
+    visitors: dict[str, list[tuple]]  # brand -> touch-points of people known by a device alone
 
 
 def read_facts(ask: Callable[[str], list[tuple]]) -> Facts:
@@ -143,14 +150,14 @@ def read_facts(ask: Callable[[str], list[tuple]]) -> Facts:
     known = {c for (c,) in ask("select channel from reference.channels")}
     found: dict[str, dict[int, Customer]] = defaultdict(lambda: defaultdict(Customer))
 
-    def channel(name):
-        return name if name in known else None
-
+    visitors: dict[str, list[tuple]] = defaultdict(list)
     for brand, key, *touch in ask(
         "select brand_id, customer_key, occurred_at, event_type, channel, campaign_id, product_id, event_value from lifecycle.fct_touchpoints"
     ):
         if key in counted:
             found[brand][key].touches.append(tuple(touch))
+        else:
+            visitors[brand].append(tuple(touch))
     for brand, key, at, name, campaign in ask(
         "select coalesce(c.brand_id, 'default'), map.customer_key, m.delivered_at, m.channel, m.campaign_id"
         " from staging.stg_landing__messages m join identity.int_identity__customer_map map using (identifier_key)"
@@ -261,6 +268,7 @@ def read_facts(ask: Callable[[str], list[tuple]]) -> Facts:
             "select score, coalesce(above, -1), coalesce(up_to, 1e12) from reference.rfm_breakpoints where scheme = 'fixed' and measure = 'monetary' and brand_id = '*'"
         ),
         [dict(o, lines=lines[key]) for key, o in orders.items() if o["valid"]],
+        visitors,
     )
 
 
@@ -368,7 +376,7 @@ def _activating(out, period, people, flows, facts) -> None:
     rank = {"none": 0} | {layer: i + 1 for i, layer in enumerate(LAYERS)}
     rows = {}
     for layer in ["none", *LAYERS]:
-        row: dict = defaultdict(int)
+        row: dict = dict.fromkeys(MOVES_AND_DEEDS, 0)
         for (a, b), n in flows.items():
             if a == layer:
                 row["stayed_customers"] += n * (b == a)
@@ -404,7 +412,7 @@ def _activating(out, period, people, flows, facts) -> None:
             )
             row["group_active_members"] += member and in_group
         rows[layer] = row
-    names = sorted({name for row in rows.values() for name in row})
+    names = MOVES_AND_DEEDS
     rows["all"] = {name: sum(rows[at][name] for at in ["none", *LAYERS]) for name in names}
     rows["all"]["forward_customers"] -= rows["none"]["forward_customers"]
     rows["all"]["layer_customers"] -= rows["none"]["layer_customers"]
@@ -686,8 +694,11 @@ def products(facts: Facts, again_days: int = 90) -> dict[tuple, dict]:
         ]
         events = [
             (t[0].date(), k, t[1], t[4], t[5])
-            for k, c in people.items()
-            for t in c.touches
+            for k, touches in [
+                *((k, c.touches) for k, c in people.items()),
+                (None, facts.visitors.get(brand, [])),
+            ]
+            for t in touches
             if t[4] and t[1] in ("product_view", "cart_add", "favorite", "review")
         ]
         months = {d.replace(day=1) for d, *_ in lines} | {d.replace(day=1) for d, *_ in events}
@@ -701,8 +712,8 @@ def products(facts: Facts, again_days: int = 90) -> dict[tuple, dict]:
             end = (month + timedelta(32)).replace(day=1) - DAY
             each = {}
             for item in sorted(items):
-                viewed = {k for _, k, e, p, _ in did if p == item and e == "product_view"}
-                carted = {k for _, k, e, p, _ in did if p == item and e == "cart_add"}
+                viewed = {k for _, k, e, p, _ in did if p == item and e == "product_view" and k}
+                carted = {k for _, k, e, p, _ in did if p == item and e == "cart_add" and k}
                 bought = {k for _, k, _, p, _ in mine if p == item and k is not None}
                 later = {
                     k

@@ -301,7 +301,7 @@ def test_the_demo_world_agrees_with_the_slow_reading(demo):
 def test_618_lifts_orders_as_planted(demo, world):
     """The calendar's 618 has 21 days, the planted one the last 20 of them; 28 days before it are the baseline."""
     factor = duckdb.sql(
-        f"select order_factor from read_parquet('{world}/truth/promotions*') where promotion = '618'"
+        f"select order_factor from read_parquet('{world}/truth/promotions*') where name = '618'"
     ).fetchone()[0]
     promotion, before = demo("""
         select

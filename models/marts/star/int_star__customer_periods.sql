@@ -35,11 +35,13 @@ first_met as (
         from {{ ref('customer_day') }}
         union all
         select
-            brand_id,
-            customer_key,
-            valid_from as met_on
-        from {{ ref('int_stages__spells') }}
-        where model = '{{ var("star_stage_model") }}'
+            coalesce(campaigns.brand_id, '{{ var("default_brand_id") }}') as brand_id,
+            map.customer_key,
+            cast(messages.delivered_at as date) as met_on
+        from {{ ref('stg_landing__messages') }} as messages
+        inner join {{ ref('int_identity__customer_map') }} as map on messages.identifier_key = map.identifier_key
+        left join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
+        where messages.delivered_at is not null
     ) as meetings
     group by brand_id, customer_key
 ),

@@ -400,7 +400,7 @@ reachable as (
     ['promotion', 'warm_up_interaction_rate', 'promotion', 'warmed_interacting', 'warmed_customers', warm_up_known],
     ['promotion', 'cart_customers', 'promotion', 'coalesce(cart_customers, 0)'],
     ['promotion', 'gmv', 'promotion', 'coalesce(gmv_amount, 0)'],
-    ['promotion', 'daily_gmv_uplift', 'promotion', 'cast(gmv_amount as double) / days',
+    ['promotion', 'daily_gmv_uplift', 'promotion', 'cast(coalesce(gmv_amount, 0) as double) / days',
      'cast(baseline_amount as double) / ' ~ var('promotion_baseline_days'), baseline_known],
     ['promotion', 'coupon_cost_rate', 'promotion', 'discount_amount', 'gross_amount'],
     ['promotion', 'retained_rate_30d', 'promotion', 'case when is_observed_30d then retained_30d end', 'buyers'],
