@@ -86,7 +86,7 @@ class Brand:
                 (day, 0, scope)
                 for scope, people in self.acts.items()
                 if scope != "all"
-                for day, kinds in people[customer].items()
+                for day, kinds in people.get(customer, {}).items()
                 if "register" in kinds
             ] + [(start, 1, channel) for start, _, channel in self.memberships.get(customer, [])]
             if found:
@@ -521,7 +521,7 @@ def sink(brand: Brand):
         for customer in brand.counted:
             by_month = defaultdict(lambda: [[], []])
             for channel in public if scope == "all" else [scope]:
-                for day, kinds in brand.acts[channel][customer].items():
+                for day, kinds in brand.acts[channel].get(customer, {}).items():
                     if VISITS & set(kinds):
                         by_month[month(day)][0].append(day)
                     if "order" in kinds:
