@@ -110,7 +110,6 @@ def test_tags_say_what_the_wide_row_says(warehouse):
         "high_value": "case when is_high_value then 'yes' end",
         "order_count": "case when purchase_count >= 4 then '4+' when purchase_count >= 2 then '2-3'"
         " when purchase_count = 1 then '1' end",
-        "active_30d": "case when last_touchpoint_on > as_of_date - 30 then 'yes' end",
     }
     for tag, column in columns.items():
         tags = ask(
