@@ -105,6 +105,13 @@ def place(tmp_path) -> Path:
                     " ('b2', ?, 'sms', '2026-01-01', null)",
                     [key, channel, key],
                 )
+        # Who has left the audience is not on a list, consent or not.
+        warehouse.execute(
+            "insert into marts.audience_members values ('all', 'b', 'left', '2026-05-01', '2026-05-02', false, false);"
+            "insert into identity.dim_customers values ('left', 99, null, null);"
+            "insert into lifecycle.fct_consent_spells values ('b', 99, 'sms', '2026-01-01', null);"
+            "insert into identity.bridge_customer_identifiers values (99, 99, 'phone', '13900000099', true, null, 1)"
+        )
         # Consent that ends on the day looked at is none any more.
         warehouse.execute(
             "insert into lifecycle.fct_consent_spells values ('b', 3, 'sms', '2026-01-01', '2026-06-30')"
