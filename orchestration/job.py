@@ -327,11 +327,12 @@ def hold_of_error(settings: Settings, error: Exception) -> Hold | None:
     """The day is kept back because a step failed; None for a landing folder or a workspace that cannot be used:
     that is the caller's mistake, and nothing has happened to the day.
     """
-    if isinstance(error, BuildError):
-        return Hold("build", _day_of_run(settings), failures=error.failures, message=str(error))
+    if isinstance(error, LandingError):
+        return None
     kinds = {GateError: "gate", erasure.ErasureError: "erasure", ServingError: "serving"}
-    kind = kinds.get(type(error))
-    return Hold(kind, _day_of_run(settings), message=str(error)) if kind else None
+    failures = error.failures if isinstance(error, BuildError) else []
+    kind = kinds.get(type(error), "build")
+    return Hold(kind, _day_of_run(settings), failures=failures, message=str(error))
 
 
 def _day_of_run(settings: Settings) -> str:

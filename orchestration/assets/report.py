@@ -51,8 +51,8 @@ def hold_of_step(
     settings: Settings,
     nodes: Mapping[str, Mapping[str, Any]],
 ) -> Hold | None:
-    """Why a failed step keeps the day back; None when it does not (the landing folder cannot be used, the report
-    itself failed).
+    """Why a failed step keeps the day back; None when it does not: the landing folder cannot be used, or a report
+    that could not be written of a day that is published.
 
     `step` is the name of the op, `cause` what it raised, `nodes` those of dbt's manifest.
     """
@@ -61,7 +61,9 @@ def hold_of_step(
     if step == "dbt_build":
         failures = failed_nodes(run_results_of(settings), nodes)
         return hold_of_error(settings, BuildError(str(cause), failures))
-    return hold_of_error(settings, cause) if isinstance(cause, Exception) else None
+    if step in ("intake_and_gate", "gate_results", "serving") and isinstance(cause, Exception):
+        return hold_of_error(settings, cause)
+    return None
 
 
 def cause_of(error: BaseException | None) -> BaseException | None:

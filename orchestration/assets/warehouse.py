@@ -138,5 +138,5 @@ def failed_nodes(
 
 def _unknown(unique_id: str) -> Mapping[str, Any]:
     """A node of which only the id is known: unit tests are no nodes of the manifest."""
-    kind, _, *names = unique_id.split(".")
-    return {"resource_type": kind, "name": ".".join(names)}
+    kind, *names = unique_id.split(".")
+    return {"resource_type": kind, "name": names[-1]}

@@ -158,7 +158,7 @@ def test_a_held_batch_or_a_failing_test_blocks_what_is_downstream_and_marks_the_
         assert (content["status"], content["as_of"]) == ("held", NEWEST)
         assert content["hold"]["kind"] == "build" and not content["held"]
         (reason,) = content["hold"]["reasons"]
-        assert "assert_recognition_meets_the_made_up_truth 没有通过" in reason
+        assert "identity_quality" in reason and "没有通过" in reason
     # What failed is repaired: the next run catches up.
     monkeypatch.delenv("QUANYU_IDENTITY_TRUTH")
     result = execute(
@@ -428,7 +428,7 @@ def test_a_failed_node_is_the_parts_of_a_sentence_and_a_unit_test_is_known_by_it
         3,
     )
     assert first["message"] == "Got 3 x"
-    assert (second["kind"], second["name"], second["rows"]) == ("test", "y.z", None)
+    assert (second["kind"], second["name"], second["rows"]) == ("test", "z", None)
 
 
 def test_a_failed_step_keeps_the_day_back_unless_it_is_no_fault_of_the_day(defs, tmp_path):
@@ -443,6 +443,7 @@ def test_a_failed_step_keeps_the_day_back_unless_it_is_no_fault_of_the_day(defs,
     assert hold_of_step("dbt_build", RuntimeError("no manifest"), chosen, {}).kind == "build"
     assert hold_of_step("intake_and_gate", LandingError("no folder"), chosen, {}) is None
     assert hold_of_step("landing_files", None, chosen, {}) is None
+    assert hold_of_step("health_report", OSError("disk"), chosen, {}) is None
     error = ServingError("disk")
     assert cause_of(error) is error and cause_of(None) is None
     tags = {"dagster/partition": "2026-06-01", "dagster/asset_partition_range_end": "2026-06-09"}
@@ -469,6 +470,7 @@ def test_why_a_day_is_kept_back_is_told_by_its_batches_or_by_the_step_that_faile
     assert (build.kind, build.failures, build.message) == ("build", [{"name": "x"}], "why")
     assert hold_of_error(chosen, ServingError("why")).kind == "serving"
     assert hold_of_error(chosen, LandingError("no folder")) is None
+    assert hold_of_error(chosen, OSError("disk")).kind == "build"
 
 
 def test_a_failed_model_names_its_table_and_a_failed_test_the_table_that_it_looks_at():

@@ -628,7 +628,7 @@ def test_in_a_browser_the_page_is_silent_draws_its_charts_and_nothing_is_cut(
     frame = tmp_path / "frame.html"
     frame.write_text(
         "".join(
-            f'<iframe src="{name}.html" style="width:{width}px;height:8000px;border:0"></iframe>'
+            f'<iframe src="{name}.html" style="width:{width}px;height:20000px;border:0"></iframe>'
             for name, width in views
         )
         + "<script>addEventListener('load', () => document.body.dataset.found = JSON.stringify("
