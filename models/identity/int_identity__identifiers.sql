@@ -4,6 +4,7 @@
 --           deliveries alone; it stays so that its neighbours are resolved again.
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='identifier_key') }}
 {%- set own_refresh = quanyu.followed_refresh() -%}
+{%- set some_vanished = quanyu.some_rows_vanished() -%}
 with batches as (
     select
         entity,
@@ -20,6 +21,21 @@ changed as (
     from {{ ref('base_landing__' ~ source.entity) }}
     where _refresh > {{ own_refresh }} and _reasons is null
     {%- endfor %}
+    {%- if some_vanished %}
+    union
+    select known.identifier_key
+    from {{ this }} as known
+    where
+        known.is_in_force
+        and known.identifier_key not in (
+            {%- for source in quanyu.identifier_sources() %}
+            {{ 'union all' if not loop.first }}
+            select {{ source.key }}
+            from {{ ref('base_landing__' ~ source.entity) }}
+            where _fate in {{ quanyu.naming_fates() }} and {{ source.key }} is not null
+            {%- endfor %}
+        )
+    {%- endif %}
 ),
 {% endif %}
 sightings as (

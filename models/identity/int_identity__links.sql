@@ -3,8 +3,15 @@
 -- Why: the edges of the identity graph, each with the landed record that states it.
 -- Not here: what the guards make of them (identity_refusals). A row that is no longer in force was withdrawn or
 --           corrected; it stays so that both ends are resolved again.
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='link_key') }}
+-- depends_on: {{ ref('base_landing__touchpoints') }}, {{ ref('base_landing__orders') }}
+-- depends_on: {{ ref('base_landing__refunds') }}, {{ ref('base_landing__messages') }}
+-- depends_on: {{ ref('base_landing__referrals') }}
+{{ config(
+    materialized='incremental', incremental_strategy='delete+insert', unique_key='link_key',
+    post_hook='{{ quanyu.note_identity_inputs() }}',
+) }}
 {%- set own_refresh = quanyu.followed_refresh() -%}
+{%- set some_vanished = quanyu.some_rows_vanished() -%}
 {%- set record = ['_batch', '_file', '_row', '_landed_load'] -%}
 with batches as (
     select
@@ -293,8 +300,33 @@ fresh as (
         known.right_joins
     from {{ this }} as known
     where
-        known.link_kind in ('override', 'split', 'probabilistic')
-        and known.link_key not in (select all_links.link_key from all_links)
+        known.link_key not in (select all_links.link_key from all_links)
+        and (
+            known.link_kind in ('override', 'split', 'probabilistic')
+            {%- if some_vanished %}
+            or known.link_kind = 'record'
+            and known.is_in_force
+            and not exists (
+                select 1
+                from (
+                    {%- for entity in ['identity_links', 'memberships', 'profiles'] %}
+                    {{ 'union all' if not loop.first }}
+                    select
+                        '{{ entity }}' as entity,
+                        _batch,
+                        _file,
+                        _row
+                    from {{ ref('base_landing__' ~ entity) }}
+                    {%- endfor %}
+                ) as landed
+                where
+                    known.entity = landed.entity
+                    and known.batch = landed._batch
+                    and known.file = landed._file
+                    and known.row_number = landed._row
+            )
+            {%- endif %}
+        )
 ),
 
 int_identity__links as (

@@ -245,5 +245,24 @@ def test_evidence_names_the_landed_record(states):
     assert states.evidence[0] == [("identity_links", f"dt={DAY1}", 1)]
 
 
+def test_rows_that_vanish_are_followed_like_withdrawn_ones(states):
+    """Somebody deletes rows outright, so that nothing tells of them; this comes last, it changes the warehouse."""
+    warehouse = states.warehouse
+    before = owners(warehouse)
+    assert before["member_id=M1"] == before["email=m1@x.example"]
+    warehouse.execute(
+        "delete from staging.base_landing__identity_links where right_value in ('m1@x.example', 'a1')"
+    )
+    states.refresh()
+    after = states.owners[-1]
+    # The e-mail had been M1's first identifier, so that M1 is named by itself now; nobody else is concerned.
+    assert {key: before[key] for key in after if key != "member_id=M1"} == {
+        key: owner for key, owner in after.items() if key != "member_id=M1"
+    }
+    assert before.keys() - after.keys() == {"email=m1@x.example", "openid=app:1", "alipay_id=a1"}
+    links = "select count(*) from identity.int_identity__links where is_in_force and right_type in ('email', 'alipay_id')"
+    assert warehouse.rows(links) == [(0,)]
+
+
 def test_probable_links_are_off_by_default(states):
     assert states.warehouse.rows("select count(*) from identity.identity_probable_pairs") == [(0,)]
