@@ -75,43 +75,54 @@ did as (
     group by reached.campaign_id, reached.customer_key
 ),
 
-layers as (
+spells as (
     select
-        reached.campaign_id,
-        reached.customer_key,
-        max(case
-            when
-                spells.valid_from < campaigns.starts_on
-                and (spells.valid_to is null or spells.valid_to >= campaigns.starts_on)
-                then spells.stage
-        end) as layer_before,
-        max(case
-            when
-                spells.valid_from <= least(campaigns.ends_on, as_of.as_of_date)
-                and (spells.valid_to is null or spells.valid_to > least(campaigns.ends_on, as_of.as_of_date))
-                then spells.stage
-        end) as layer_after
+        brand_id,
+        customer_key,
+        stage,
+        valid_from,
+        coalesce(valid_to, {{ quanyu.far_date() }}) as valid_to
+    from {{ ref('int_stages__spells') }}
+    where model = '{{ var("star_stage_model") }}'
+),
+
+dated as (
+    select
+        reached.*,
+        {{ quanyu.add_days('campaigns.starts_on', -1) }} as day_before,
+        least(campaigns.ends_on, as_of.as_of_date) as last_on
     from reached
     inner join campaigns on reached.campaign_id = campaigns.campaign_id
     cross join as_of
-    inner join {{ ref('int_stages__spells') }} as spells
-        on reached.brand_id = spells.brand_id and reached.customer_key = spells.customer_key
-    where spells.model = '{{ var("star_stage_model") }}'
-    group by reached.campaign_id, reached.customer_key
 ),
 
 int_campaigns__reached as (
     select
-        reached.*,
+        dated.brand_id,
+        dated.campaign_id,
+        dated.customer_key,
+        dated.met_on,
+        dated.is_responding,
         coalesce(did.has_viewed, 0) as has_viewed,
         coalesce(did.has_carted, 0) as has_carted,
         coalesce(did.has_ordered, 0) as has_ordered,
         coalesce(did.has_bought, 0) as has_bought,
-        coalesce(layers.layer_before, 'none') as layer_before,
-        coalesce(layers.layer_after, 'none') as layer_after
-    from reached
-    left join did on reached.campaign_id = did.campaign_id and reached.customer_key = did.customer_key
-    left join layers on reached.campaign_id = layers.campaign_id and reached.customer_key = layers.customer_key
+        coalesce(before.stage, 'none') as layer_before,
+        coalesce(at_end.stage, 'none') as layer_after
+    from dated
+    left join did on dated.campaign_id = did.campaign_id and dated.customer_key = did.customer_key
+    left join spells as before
+        on
+            dated.brand_id = before.brand_id
+            and dated.customer_key = before.customer_key
+            and dated.day_before >= before.valid_from
+            and dated.day_before < before.valid_to
+    left join spells as at_end
+        on
+            dated.brand_id = at_end.brand_id
+            and dated.customer_key = at_end.customer_key
+            and dated.last_on >= at_end.valid_from
+            and dated.last_on < at_end.valid_to
 )
 
 select * from int_campaigns__reached

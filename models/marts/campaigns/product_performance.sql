@@ -16,13 +16,14 @@ events as (
         cast({{ dbt.date_trunc('month', 'touchpoints.occurred_on') }} as date) as month,
         touchpoints.product_id,
         counted.customer_key,
-        sum(case when touchpoints.event_type = 'product_view' then 1 else 0 end) as views,
-        sum(case when touchpoints.event_type = 'cart_add' then 1 else 0 end) as cart_adds,
-        sum(case when touchpoints.event_type = 'favorite' then 1 else 0 end) as favorites,
-        sum(case when touchpoints.event_type = 'review' then 1 else 0 end) as reviews,
-        sum(case when touchpoints.event_type = 'review' then touchpoints.event_value end) as ratings,
-        count(case when touchpoints.event_type = 'review' then touchpoints.event_value end) as rated_reviews,
-        sum(case when touchpoints.event_type = 'review' and touchpoints.event_value >= 4 then 1 else 0 end)
+        case when touchpoints.event_type = 'product_view' then 1 else 0 end as views,
+        case when touchpoints.event_type = 'cart_add' then 1 else 0 end as cart_adds,
+        case when touchpoints.event_type = 'favorite' then 1 else 0 end as favorites,
+        case when touchpoints.event_type = 'review' then 1 else 0 end as reviews,
+        case when touchpoints.event_type = 'review' then touchpoints.event_value end as ratings,
+        case when touchpoints.event_type = 'review' and touchpoints.event_value is not null then 1 else 0 end
+            as rated_reviews,
+        case when touchpoints.event_type = 'review' and touchpoints.event_value >= 4 then 1 else 0 end
             as positive_reviews,
         0 as order_lines,
         0 as quantity,
@@ -32,9 +33,6 @@ events as (
     where
         touchpoints.product_id is not null
         and touchpoints.event_type in ('product_view', 'cart_add', 'favorite', 'review')
-    group by
-        touchpoints.brand_id, cast({{ dbt.date_trunc('month', 'touchpoints.occurred_on') }} as date),
-        touchpoints.product_id, counted.customer_key
 ),
 
 lines as (
@@ -108,11 +106,10 @@ people as (
             null as ratings,
             0 as rated_reviews,
             0 as positive_reviews,
-            count(*) as order_lines,
-            sum(quantity) as quantity,
-            sum(line_amount) as line_amount
+            1 as order_lines,
+            quantity,
+            line_amount
         from lines
-        group by brand_id, month, product_id, customer_key
     ) as deeds
     group by brand_id, month, product_id, customer_key
 ),

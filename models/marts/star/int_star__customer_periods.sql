@@ -57,29 +57,6 @@ spells as (
     where model = '{{ var("star_stage_model") }}'
 ),
 
--- One join finds both layers: a spell that holds on the day before, on the last day, or on both.
-layers as (
-    select
-        touches.period_key,
-        touches.customer_key,
-        max(case
-            when periods.day_before >= spells.valid_from and periods.day_before < spells.valid_to
-                then spells.stage_rank
-        end) as rank_before,
-        max(case
-            when periods.last_on >= spells.valid_from and periods.last_on < spells.valid_to then spells.stage_rank
-        end) as rank_at_end
-    from touches
-    inner join periods on touches.period_key = periods.period_key
-    inner join spells
-        on
-            periods.brand_id = spells.brand_id
-            and touches.customer_key = spells.customer_key
-            and periods.last_on >= spells.valid_from
-            and periods.day_before < spells.valid_to
-    group by touches.period_key, touches.customer_key
-),
-
 int_star__customer_periods as (
     select
         touches.period_key,
@@ -94,15 +71,26 @@ int_star__customer_periods as (
         }.items() %}
         cast(case when (touches.deeds & {{ bit }}) <> 0 then 1 else 0 end as tinyint) as {{ deed }},
         {%- endfor %}
-        coalesce(layers.rank_before, 0) as rank_before,
-        coalesce(layers.rank_at_end, 0) as rank_at_end,
+        coalesce(before.stage_rank, 0) as rank_before,
+        coalesce(at_end.stage_rank, 0) as rank_at_end,
         first_met.first_met_on,
         first_met.first_met_on >= periods.starts_on as is_new
     from touches
     inner join periods on touches.period_key = periods.period_key
     inner join first_met
         on periods.brand_id = first_met.brand_id and touches.customer_key = first_met.customer_key
-    left join layers on touches.period_key = layers.period_key and touches.customer_key = layers.customer_key
+    left join spells as before
+        on
+            periods.brand_id = before.brand_id
+            and touches.customer_key = before.customer_key
+            and periods.day_before >= before.valid_from
+            and periods.day_before < before.valid_to
+    left join spells as at_end
+        on
+            periods.brand_id = at_end.brand_id
+            and touches.customer_key = at_end.customer_key
+            and periods.last_on >= at_end.valid_from
+            and periods.last_on < at_end.valid_to
 )
 
 select * from int_star__customer_periods
