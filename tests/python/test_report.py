@@ -16,11 +16,14 @@ from click.testing import CliRunner
 
 from orchestration.__main__ import main
 from orchestration.hold import Hold
+from orchestration.job import Outcome
 from orchestration.report import brands, read, render, words, write_held_reports, write_reports
 from orchestration.report.alluvial import alluvial
 from orchestration.report.charts import sparkline
 from orchestration.report.content import entity_names, headline, light_of, worst_light, z_of
 from orchestration.report.pages import file_name
+from orchestration.serving import publish
+from orchestration.warehouse import BuildError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -552,6 +555,36 @@ def test_the_command_writes_the_reports_of_a_built_warehouse(database, tmp_path)
     (tmp_path / "warehouse.duckdb").unlink()
     missing = CliRunner().invoke(main, options)
     assert missing.exit_code == 2 and "make run" in missing.output
+
+
+def test_a_run_that_fails_marks_the_report_until_a_run_publishes(database, tmp_path, monkeypatch):
+    workspace, landing = tmp_path / "ws", tmp_path / "landing"
+    landing.mkdir()
+    workspace.mkdir()
+    shutil.copy2(database, workspace / "warehouse.duckdb")
+    publish(workspace / "warehouse.duckdb", workspace / "serving")
+    options = ["--landing", str(landing), "--workspace", str(workspace)]
+    failure = {"kind": "model", "name": "fast_daily", "rows": None, "test": "", "message": "no"}
+
+    def fail(*_):
+        raise BuildError("the build failed", [failure])
+
+    def content() -> dict:
+        return json.loads((workspace / "reports" / "2026-06-30" / "north.json").read_text("utf-8"))
+
+    monkeypatch.setattr("orchestration.__main__.run", fail)
+    said = CliRunner().invoke(main, ["run", *options])
+    assert said.exit_code == 1 and "the build failed" in said.output
+    assert content()["hold"]["reasons"] == ["表 fast_daily 没有建成。"]
+    # Writing it again does not make it look well.
+    assert CliRunner().invoke(main, ["report", *options]).exit_code == 0
+    assert content()["status"] == "held"
+    green = Outcome(None, [], None, [], None)
+    monkeypatch.setattr("orchestration.__main__.run", lambda *_: green)
+    monkeypatch.setattr("orchestration.__main__.report_lines", lambda *_: [])
+    said = CliRunner().invoke(main, ["run", *options])
+    assert said.exit_code == 0, said.output
+    assert content()["status"] == "ok" and content()["hold"] is None
 
 
 def test_the_report_of_a_real_build_equals_direct_queries(warehouse, tmp_path):
