@@ -593,6 +593,14 @@ def _assets(out, period, people, facts) -> None:
             "customers": after,
             "net_added": after - before,
         }
+        if not asset.startswith("miniprogram"):
+            days = [period.first + i * DAY for i in range((period.last - period.first).days + 1)]
+            out[(*period.key, asset)]["entered"] = sum(
+                holds(c, day) and not holds(c, day - DAY)
+                for c in people.values()
+                if c.relationships
+                for day in days
+            )
 
 
 def attribution(
@@ -759,7 +767,7 @@ def differences(
     where: str = "true",
 ) -> list[str]:
     """Sentences on rows of a mart that are missing, too many or not what the oracle says."""
-    columns = list(next(iter(expected.values())))
+    columns = list({column: None for row in expected.values() for column in row})
     found = {
         tuple(row[: len(keys)]): dict(zip(columns, row[len(keys) :], strict=True))
         for row in ask(f"select {', '.join(keys + columns)} from marts.{table} where {where}")
