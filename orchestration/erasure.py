@@ -55,6 +55,8 @@ PEOPLE = (
 )
 MARK = "erased: "
 YOURS = "yours: the landing folder is not ours to change"
+# Schemas whose tables a build makes free of the erased.
+REBUILT = ("lifecycle", "marts")
 
 
 class ErasureError(RuntimeError):
@@ -331,11 +333,18 @@ def finish(
         _collect_keys(warehouse, entities)
         tables = _tables(warehouse)
         found = {table: _count(warehouse, table, tables[table]) for table in tables}
+        # Nothing that a model still has to see may go before every model has seen it.
+        stale = [t for t in tables if found[t] and t[0] in REBUILT and not _keeps(*t)]
+        if stale:
+            raise ErasureError(
+                f"{', '.join(map('.'.join, stale))} still name erased people, because this run did"
+                " not build them: run the whole job"
+            )
         places = _clear_quarantine(warehouse, entities, refresh)
         places += _rewrite_lake(warehouse, workspace, entities)
         _clear_base(warehouse, entities)
         for schema, name in tables:
-            if schema in ("identity", "audit") or name == "int_lifecycle__touched_customers":
+            if _keeps(schema, name):
                 warehouse.execute(
                     f'delete from {schema}."{name}" where {_names(tables[schema, name])}'
                 )
@@ -346,13 +355,14 @@ def finish(
                 ".".join(table),
                 found[table],
                 left[table],
-                "recomputed or deleted" if found[table] else "none there",
+                _done_to(table[0], found[table]),
             )
             for table in tables
         ]
         places += _landing_mentions(warehouse, entities, landing)
         places += _seed_mentions(warehouse)
         guilty = [p for p in places if p.left and p.kind in ("table", "lake")]
+        guilty = [p for p in guilty if not p.action.startswith("yours")]
         write_proof(warehouse, lake, places, is_new_run=True)
     compact(database)
     if guilty:
@@ -515,6 +525,20 @@ def _names(columns: Iterable[tuple[str, str]]) -> str:
         f'"{column}" in (select {"identifier_key from erased_keys" if kind == "BIGINT" else "customer_id from erased_ids"})'
         for column, kind in columns
     )
+
+
+def _keeps(schema: str, name: str) -> bool:
+    """Whether a table of the project keeps rows about somebody gone, so that others notice."""
+    return schema in ("identity", "audit") or name == "int_lifecycle__touched_customers"
+
+
+def _done_to(schema: str, found: int) -> str:
+    """What the proof says was done to a table."""
+    if not found:
+        return "none there"
+    if schema in (*REBUILT, "staging", "identity", "audit", "reference"):
+        return "computed again or deleted"
+    return "yours: no table of the project"
 
 
 def _count(

@@ -71,6 +71,9 @@ def test_one_run_materialises_every_asset_and_evaluates_every_check(defs, first_
     }
     assert evaluated == {(key.asset_key, key.name) for key in graph.asset_check_keys}
     assert current_manifest(root / "ws" / "serving")["as_of_date"] == NEWEST
+    # The demo world's request to be erased was carried out to its end.
+    assert ask(root / "ws", "select count(*) from audit.erasures") > [(0,)]
+    assert ask(root / "ws", "select count(*) from audit.erasure_proof") > [(0,)]
 
 
 def test_the_run_ends_in_the_marts_that_make_run_builds(first_run, warehouse):

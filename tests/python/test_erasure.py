@@ -302,3 +302,26 @@ def test_published_versions_lose_the_erased_and_one_can_still_be_rolled_back_to(
                 ).fetchone()
                 assert rows == (1998, 0)
     assert all(found == 0 for _, found, _, _ in erase_versions(serving, ledger))
+
+
+def test_a_deleted_row_stays_in_the_file_until_the_warehouse_is_compacted(tmp_path):
+    path = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(path)) as warehouse:
+        warehouse.execute("create schema s; create view s.before as select 1 as one")
+        warehouse.execute(
+            "create table s.t as select range as n, case range when 7 then 'xiaoming@example.com' else"
+            " md5(cast(range as varchar)) end as email from range(300000)"
+        )
+        warehouse.execute("alter table s.t add primary key (n)")
+        warehouse.execute("create view s.after as select * from warehouse.s.t")
+    with duckdb.connect(str(path)) as warehouse:
+        warehouse.execute("delete from s.t where n = 7")
+        warehouse.execute("checkpoint")
+    assert b"xiaoming" in path.read_bytes()
+    erasure.compact(path)
+    assert b"xiaoming" not in path.read_bytes()
+    with duckdb.connect(str(path), read_only=True) as warehouse:
+        assert warehouse.execute("select count(*) from s.after").fetchone() == (299999,)
+        keys = warehouse.execute("select constraint_type from duckdb_constraints()").fetchall()
+        assert ("PRIMARY KEY",) in keys
+    assert [file.name for file in tmp_path.iterdir()] == ["warehouse.duckdb"]
