@@ -153,7 +153,7 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
                 rank = chance.randrange(len(names))
                 if chance.random() < 0.85:
                     rows["stages"].append((model, brand, key, names[rank], rank + 1, a, b))
-    for _ in range(chance.randint(0, 10)):
+    for _ in range(chance.randint(4, 24)):
         sent, name = at(chance), chance.choice(campaigns[1:])
         late = [
             None if chance.random() < 0.5 else plus(sent, chance.choice([0, 1, 30]))
@@ -175,7 +175,7 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
                 control,
             )
         )
-    for n in range(chance.randint(0, 8)):
+    for n in range(chance.randint(2, 14)):
         invited = at(chance)
         guest = chance.choice([*people, None])
         accepted = None if guest is None else plus(invited, chance.choice([0, 1, 29, 30, 31]))
