@@ -226,7 +226,11 @@ stages as (
         {{ quanyu.day_number('valid_from') }} as anchor_day,
         1 as weight
     from {{ ref('int_stages__spells') }}
-    where model in (select terms.name from terms where terms.subject in ('stage', 'flow'))
+    where model in (
+        select terms.name
+        from terms
+        where terms.subject in ('stage', 'flow')
+    )
 ),
 
 -- For flows the days in no stage are a stage of rank 0, before the first stay too.
@@ -240,7 +244,11 @@ flow_states as (
         from_day,
         to_day
     from stages
-    where name in (select terms.name from terms where terms.subject = 'flow')
+    where name in (
+        select terms.name
+        from terms
+        where terms.subject = 'flow'
+    )
     union all
     select
         brand_id,
@@ -251,7 +259,11 @@ flow_states as (
         to_day,
         lead(from_day, 1, {{ far }}) over (partition by name, brand_id, customer_key order by from_day)
     from stages
-    where name in (select terms.name from terms where terms.subject = 'flow')
+    where name in (
+        select terms.name
+        from terms
+        where terms.subject = 'flow'
+    )
     union all
     select
         brand_id,
@@ -262,7 +274,11 @@ flow_states as (
         0,
         min(from_day)
     from stages
-    where name in (select terms.name from terms where terms.subject = 'flow')
+    where name in (
+        select terms.name
+        from terms
+        where terms.subject = 'flow'
+    )
     group by brand_id, customer_key, name
 ),
 
@@ -462,7 +478,11 @@ bought as (
         on
             valid_orders.source_system = order_products.source_system
             and valid_orders.order_id = order_products.order_id
-    where exists (select 1 as found from terms where terms.subject = 'bought' and terms.name = 'product')
+    where exists (
+        select 1 as found
+        from terms
+        where terms.subject = 'bought' and terms.name = 'product'
+    )
 ),
 
 carts as (
@@ -536,7 +556,11 @@ rfm as (
             lead(observation_date) over (order by observation_date) as next_date
         from {{ ref('int_rfm__observation_dates') }}
     ) as observed on rfm_customers.as_of_date = observed.observation_date
-    where rfm_customers.scope in (select terms.name from terms where terms.subject = 'rfm')
+    where rfm_customers.scope in (
+        select terms.name
+        from terms
+        where terms.subject = 'rfm'
+    )
 ),
 
 -- Purchase days with the cycle expected after each of them, by the cycles as measured on the as-of date.
