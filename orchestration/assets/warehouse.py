@@ -22,7 +22,7 @@ from orchestration.hold import node_failure
 from orchestration.job import Settings, finish_erasures, list_erased
 from orchestration.partitions import DAILY, ONE_RUN
 from orchestration.resources import Warehouse, dbt_project
-from orchestration.warehouse import BuildError
+from orchestration.warehouse import DAILY_BUILD, BuildError
 
 
 def group_of(node: Mapping[str, Any]) -> str:
@@ -95,7 +95,7 @@ def dbt_build(
     except (ErasureError, BuildError) as error:
         raise Failure(str(error), allow_retries=is_worth_retrying([str(error)])) from error
     with settings.dbt.environment():
-        invocation = dbt.cli(["build"], context=context, target_path=target)
+        invocation = dbt.cli(DAILY_BUILD, context=context, target_path=target)
         try:
             yield from invocation.stream()
         except DagsterDbtCliRuntimeError as error:
