@@ -11,16 +11,10 @@ import pytest
 from compiled import PROJECT, dbt
 from support import ask
 
-from scripts.answer_questions import PAGE, TABLE, answered, queries
+from scripts.answer_questions import PAGE, answered, queries
 
 QUESTIONS = queries(PAGE.read_text())
 METRICS = (PROJECT / "docs" / "metrics.md").read_text()
-# Marts of STAR, campaigns and audiences: a page may name them before they are there, and is held to them as soon as they are.
-AWAITED = {
-    "star_scaling", "star_assets", "star_structure", "star_triangulating", "star_flows", "star_activating",
-    "star_goal_flows", "star_returning", "star_member_tiers", "star_scenarios", "attribution", "campaign_performance",
-    "campaign_segments", "product_performance", "audiences", "audience_members",
-}  # fmt: skip
 
 
 @cache
@@ -36,10 +30,6 @@ def columns(workspace) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(("heading", "sql"), QUESTIONS, ids=[f"{n}" for n in range(len(QUESTIONS))])
 def test_every_question_runs(warehouse, heading, sql):
-    missing = set(TABLE.findall(sql)) - columns(warehouse).keys()
-    assert missing <= AWAITED, heading
-    if missing:
-        pytest.skip(f"{heading}: no {', '.join(sorted(missing))} here")
     with duckdb.connect(str(warehouse / "warehouse.duckdb"), read_only=True) as connection:
         result = connection.execute(sql)
         assert len(result.description) > 1, heading
@@ -108,7 +98,7 @@ def test_every_metric_is_a_column_or_says_why_not(tmp_path_factory):
             wrong.append(f"{metric}: neither a column nor a reason")
         for table, column in named:
             known = documented.get(table)
-            if (known is None and table not in AWAITED) or (known and column not in known):
+            if known is None or column not in known:
                 wrong.append(f"{metric}: {table}.{column}")
     assert not wrong
 
