@@ -274,7 +274,9 @@ def test_every_customer_of_a_demo_world_of_two_years_agrees_with_the_slow_readin
     world = build_world(tmp_path / "world", people=600, days=730, progress=lambda said: None)
     warehouse = Warehouse(tmp_path / "workspace")
     warehouse.admit(tmp_path / "world" / "landing")
-    warehouse.build(select=[f"+{mart}" for mart in (*ENGINE, *LEDGER[:-1], "fast_periods")])
+    warehouse.build(
+        select=[f"+{mart}" for mart in (*ENGINE, *LEDGER[:-1], "stage_daily", "fast_periods")]
+    )
     surfaces = {
         (kind, landed): normal
         for kind, landed, normal in duckdb.sql(
