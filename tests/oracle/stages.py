@@ -258,7 +258,9 @@ def answer(
     customers: dict[tuple[str, tuple[str, str]], Customer],
     as_of: date,
     promotions: list[dict] | None = None,
+    is_person=lambda customer: True,
 ) -> Answers:
+    """Stages of every customer who is a person; the days of a brand begin with anybody's first activity."""
     answers = Answers()
     last = as_of.toordinal()
     first = {}
@@ -268,7 +270,7 @@ def answer(
             first[brand] = min(first.get(brand, last), c.first_day())
     answers.first_day = {brand: date.fromordinal(day) for brand, day in first.items()}
     for (brand, person), c in customers.items():
-        if brand not in first:
+        if brand not in first or not is_person(person):
             continue
         stages = {model: [] for model in RANKS}
         parts_by_day = []

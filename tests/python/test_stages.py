@@ -12,7 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.oracle import histories, stages
+from demo.world import build as build_world
+from tests.oracle import demo_landing, histories, stages
 from tests.oracle.compare import differences, spells_of
 from tests.oracle.warehouse import PROJECT, Warehouse
 
@@ -35,12 +36,12 @@ SPELLS = """
 """
 
 
-def _answers(landing: Path, as_of: date):
+def _answers(landing: Path, as_of: date, **options):
     with (PROJECT / "seeds" / "promotion_calendar.csv").open(
         encoding="utf-8", newline=""
     ) as handle:
         return stages.answer(
-            stages.read_landing(landing, as_of), as_of, list(csv.DictReader(handle))
+            stages.read_landing(landing, as_of), as_of, list(csv.DictReader(handle)), **options
         )
 
 
@@ -265,4 +266,33 @@ def test_a_slice_of_online_retail_agrees_with_the_slow_reading(tmp_path):
     warehouse.build()
     answers = _answers(tmp_path / "landing", as_of)
     assert len(people) > 400 and len(refunds) > 200
+    assert differences(warehouse.database, answers, as_of) == []
+
+
+@pytest.mark.soak
+def test_every_customer_of_a_demo_world_of_two_years_agrees_with_the_slow_reading(tmp_path):
+    world = build_world(tmp_path / "world", people=600, days=730, progress=lambda said: None)
+    warehouse = Warehouse(tmp_path / "workspace")
+    warehouse.admit(tmp_path / "world" / "landing")
+    warehouse.build(
+        select=[f"+{mart}" for mart in (*ENGINE, *LEDGER[:-1], "stage_daily", "fast_periods")]
+    )
+    surfaces = {
+        (kind, landed): normal
+        for kind, landed, normal in duckdb.sql(
+            "select identifier_type, identifier_value, normalised_value "
+            f"from '{tmp_path}/world/truth/identifiers.parquet'"
+        ).fetchall()
+    }
+    people = demo_landing.write(
+        tmp_path / "world" / "landing", warehouse.database, surfaces, tmp_path / "read"
+    )
+    as_of = date.fromisoformat(world.until)
+    answers = _answers(tmp_path / "read", as_of, is_person=people.__contains__)
+    days = {day for _, day in answers.fast}
+    with_stages = {customer for _, _, customer in answers.spells}
+    compared = [len(x) for x in (answers.spells, answers.daily, answers.flows, answers.fast)]
+    print(f"{len(with_stages)} customers, {len(days)} days, {compared} spells, stocks, flows, FAST")
+    assert len(with_stages) >= 500 and len(days) >= 725
+    assert {model for model, *_ in answers.spells} == set(stages.RANKS)
     assert differences(warehouse.database, answers, as_of) == []
