@@ -4,6 +4,7 @@ import os
 
 from dagster import Definitions, in_process_executor
 
+from orchestration.assets.exports import exports
 from orchestration.assets.landing import intake_and_gate, landing_files
 from orchestration.assets.report import health_report
 from orchestration.assets.serving import serving
@@ -15,7 +16,7 @@ from orchestration.schedules import daily_health_report, daily_schedule
 from orchestration.sensors import landed_batches
 
 defs = Definitions(
-    assets=[landing_files, intake_and_gate, dbt_build, serving, health_report],
+    assets=[landing_files, intake_and_gate, dbt_build, serving, exports, health_report],
     asset_checks=[gate_results, *LANDING_FRESHNESS, serving_is_fresh],
     jobs=[daily_health_report],
     schedules=[daily_schedule],

@@ -529,7 +529,10 @@ def _names(columns: Iterable[tuple[str, str]]) -> str:
 
 def _keeps(schema: str, name: str) -> bool:
     """Whether a table of the project keeps rows about somebody gone, so that others notice."""
-    return schema in ("identity", "audit") or name == "int_lifecycle__touched_customers"
+    return schema in ("identity", "audit") or name in (
+        "int_lifecycle__touched_customers",
+        "int_stages__spells_replaced",
+    )
 
 
 def _done_to(schema: str, found: int) -> str:

@@ -110,8 +110,11 @@ def export(
     *,
     brand: str | None = None,
     seeds: Path = SEEDS,
+    is_once_a_day: bool = False,
 ) -> list[Export]:
-    """Write the list of an audience for a channel, one per brand, and log it. Raises ExportError."""
+    """Write the list of an audience for a channel, one per brand, and log it; `is_once_a_day` leaves out those that are
+    logged for the as-of date. Raises ExportError.
+    """
     wanted = read_channels(seeds).get(channel)
     if wanted is None:
         known = ", ".join(read_channels(seeds))
@@ -131,7 +134,16 @@ def export(
     except duckdb.IOException as error:
         raise ExportError(f"{database} cannot be read: {str(error).splitlines()[0]}") from error
     with _only_exporter(workspace) as folder:
-        return [_write(workspace, folder, counts, rows) for counts, rows in drafts]
+        logged = {_occasion(row) for row in read_log(workspace)} if is_once_a_day else set()
+        return [
+            _write(workspace, folder, counts, rows)
+            for counts, rows in drafts
+            if _occasion(counts) not in logged
+        ]
+
+
+def _occasion(about: Mapping) -> tuple:
+    return tuple(about[name] for name in ("audience", "brand_id", "export_channel", "as_of_date"))
 
 
 def read_channels(seeds: Path = SEEDS) -> dict[str, Channel]:
@@ -178,6 +190,28 @@ def read_suppressions(seeds: Path = SEEDS) -> list[tuple[str, str, str]]:
         if not (row.get("identifier_value") or "").strip():
             raise ExportError(f"{file.name} line {line}, column identifier_value: is empty")
         found.append((row["identifier_type"], row["identifier_value"], row["export_channel"]))
+    return found
+
+
+def read_standing(seeds: Path = SEEDS) -> list[tuple[str, str | None, str]]:
+    """Rows (audience, brand or None for each, channel) of the seed standing_exports.
+
+    Raises ExportError, which names file, line and column.
+    """
+    file = seeds / "standing_exports.csv"
+    allowed = {
+        "audience": {row["audience"] for _, row in _rows(seeds / "audience_definitions.csv")},
+        "export_channel": {*read_channels(seeds)},
+    }
+    found = []
+    for line, row in _rows(file):
+        for column, names in allowed.items():
+            if row.get(column) not in names:
+                raise _wrong(file, line, column, row.get(column), names)
+        if not row.get("brand_id"):
+            raise ExportError(f"{file.name} line {line}, column brand_id: is empty; `*` is each")
+        brand = None if row["brand_id"] == "*" else row["brand_id"]
+        found.append((row["audience"], brand, row["export_channel"]))
     return found
 
 

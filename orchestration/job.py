@@ -150,14 +150,33 @@ def list_erased(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def export_audience(
-    settings: Settings, audience: str, channel: str, brand: str | None = None
+    settings: Settings, audience: str, channel: str, brand: str | None = None, **options
 ) -> list[exports.Export]:
     """Write the list of an audience for a channel. Raises ExportError; nobody is exported who asked to be erased."""
     if erasure.requested(settings.workspace, settings.database):
         raise exports.ExportError(
             "a request to be erased waits: carry it out first (make run), then export"
         )
-    return exports.export(settings.workspace, settings.database, audience, channel, brand=brand)
+    return exports.export(
+        settings.workspace, settings.database, audience, channel, brand=brand, **options
+    )
+
+
+def export_standing(settings: Settings, seeds: Path = exports.SEEDS) -> list[exports.Export]:
+    """Write the lists of the seed standing_exports, each once per as-of date; none of a past day that somebody chose.
+
+    Raises ExportError.
+    """
+    standing = exports.read_standing(seeds)
+    if settings.as_of_date:
+        return []
+    return [
+        done
+        for audience, brand, channel in standing
+        for done in export_audience(
+            settings, audience, channel, brand, seeds=seeds, is_once_a_day=True
+        )
+    ]
 
 
 def forget_published(settings: Settings, say: Callable[[str], None]) -> None:

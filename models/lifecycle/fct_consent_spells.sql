@@ -28,6 +28,7 @@ contacts as (
     where relationship in ('follower', 'wecom_contact', 'group_member')
 ),
 
+-- A message to a device that went on to somebody else is of the person who had it then.
 messages as (
     select
         coalesce(campaigns.brand_id, '{{ var("default_brand_id") }}') as brand_id,
@@ -36,10 +37,11 @@ messages as (
         cast(messages.delivered_at as date) as delivered_on,
         cast(messages.unsubscribed_at as date) as unsubscribed_on
     from {{ ref('stg_landing__messages') }} as messages
-    inner join {{ ref('int_identity__customer_map') }} as identities
+    inner join {{ ref('int_identity__resolution') }} as identities
         on messages.identifier_key = identities.identifier_key
     inner join as_of on messages.sent_on <= as_of.as_of_date
     left join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
+    where {{ quanyu.owned_at('messages.sent_at', 'identities') }}
 ),
 
 opt_outs as (
@@ -80,10 +82,10 @@ subscriptions as (
         messages.brand_id,
         messages.customer_key,
         messages.channel,
-        min(messages.delivered_on) as valid_from,
-        min(messages.unsubscribed_on) as valid_to
+        min(case when messages.delivered_on <= as_of.as_of_date then messages.delivered_on end) as valid_from,
+        min(case when messages.unsubscribed_on <= as_of.as_of_date then messages.unsubscribed_on end) as valid_to
     from messages
-    inner join as_of on coalesce(messages.delivered_on, messages.unsubscribed_on) <= as_of.as_of_date
+    cross join as_of
     where messages.channel in ('sms', 'email', 'app')
     group by messages.brand_id, messages.customer_key, messages.channel
 ),

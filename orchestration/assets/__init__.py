@@ -1,4 +1,4 @@
-"""The asset graph: landing files -> lake (through intake and gate) -> dbt models -> serving -> report."""
+"""The asset graph: landing files -> lake (through intake and gate) -> dbt models -> serving -> report and exports."""
 
 from dagster import Backoff, Jitter, RetryPolicy
 

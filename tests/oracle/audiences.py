@@ -9,7 +9,8 @@ import duckdb
 
 Members = dict[str, set[tuple[str, int]]]
 
-# {d} is the day. `happened` are touch-points up to it, `live` the relationships on it, `bought` the valid purchases on it.
+# {d} is the day. `happened` are touch-points up to it, `live` the relationships on it, `bought` the valid purchases on it,
+# `reachable` the channels that may be written to on it.
 _VIEWS = """
 create or replace temp view people as
     select distinct customer_key, customer_id from warehouse.identity.int_identity__customer_map where not is_anonymous_visitor;
@@ -32,16 +33,34 @@ create or replace temp view rfm_now as
     where r.scope = 'all' and r.as_of_date = (
         select max(observation_date) from warehouse.lifecycle.int_rfm__observation_dates where observation_date <= {d}
     );
-create or replace temp view reachable as
-    select brand_id, customer_key from live where relationship <> 'member' and relationship_key <> ''
-    union
-    select c.brand_id, m.customer_key
+create or replace temp view told as
+    select coalesce(c.brand_id, 'default') as brand_id, m.customer_key, s.channel, s.delivered_at::date as delivered,
+        s.unsubscribed_at::date as goodbye
     from warehouse.staging.stg_landing__messages s
-    join warehouse.staging.stg_landing__campaigns c using (campaign_id)
-    join warehouse.identity.int_identity__customer_map m on m.identifier_key = s.identifier_key
-    where s.channel in ('sms', 'email', 'app')
-    group by c.brand_id, m.customer_key, s.channel
-    having min(s.delivered_at::date) <= {d} and coalesce(min(s.unsubscribed_at::date) > {d}, true);
+    left join warehouse.staging.stg_landing__campaigns c using (campaign_id)
+    join warehouse.identity.int_identity__resolution m on m.identifier_key = s.identifier_key
+        and coalesce(s.sent_at >= m.valid_from, true) and coalesce(s.sent_at < m.valid_to, true);
+create or replace temp view cards as select * from warehouse.lifecycle.fct_membership_spells;
+create or replace temp view reachable as
+    select brand_id, customer_key, channel from (
+        select *, case relationship when 'wecom_contact' then 'wecom' when 'group_member' then 'community_group'
+            else relationship_key end as channel
+        from live where relationship <> 'member'
+    ) as contacts
+    where channel <> '' and not exists (
+        select * from told
+        where told.brand_id = contacts.brand_id and told.customer_key = contacts.customer_key
+            and told.channel = contacts.channel and told.goodbye between contacts.valid_from and {d}
+    )
+    union
+    select brand_id, customer_key, channel
+    from told
+    where channel in ('sms', 'email', 'app') and not exists (
+        select count(*) from cards where cards.brand_id = told.brand_id and cards.customer_key = told.customer_key
+        having bool_or(valid_to <= {d}) and not bool_or(valid_from <= {d} and coalesce(valid_to > {d}, true))
+    )
+    group by brand_id, customer_key, channel
+    having min(delivered) <= {d} and coalesce(min(goodbye) > {d}, true);
 """
 
 _SELECT = "select brand_id, customer_key from "

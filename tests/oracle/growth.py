@@ -100,8 +100,13 @@ class Brand:
         self.reach = self._reach()
 
     def _reach(self) -> dict:
-        """customer -> channel -> spells: follows, contacts, groups, and texts delivered to who did not unsubscribe."""
+        """customer -> channel -> spells of consent: a follow, a contact or a group until it ends or the customer unsubscribes
+        from its channel; texts from the first delivered one to the first goodbye, not while a membership was quit."""
         found = defaultdict(lambda: defaultdict(list))
+        goodbyes = defaultdict(list)
+        for campaign, customer, channel, _, _, _, unsubscribed, _, _ in self.messages:
+            if campaign in self.campaigns and unsubscribed:
+                goodbyes[customer, channel].append(unsubscribed)
         for customer, kinds in self.spells.items():
             for kind, keys in kinds.items():
                 for key, spells in keys.items():
@@ -109,16 +114,24 @@ class Brand:
                         kind, key
                     )
                     if kind != "member" and channel:
-                        found[customer][channel] += spells
+                        for a, b in spells:
+                            ends = [u for u in goodbyes[customer, channel] if live([(a, b)], u)]
+                            end = min(ends, default=b)
+                            if end is None or a < end:
+                                found[customer][channel].append((a, end))
         texts = defaultdict(list)
         for campaign, customer, channel, _, delivered, _, unsubscribed, _, _ in self.messages:
             if channel in ("sms", "email", "app") and campaign in self.campaigns:
                 texts[customer, channel].append((delivered, unsubscribed))
         for (customer, channel), sent in texts.items():
             start = min((d for d, _ in sent if d), default=None)
-            end = max((u for _, u in sent if u), default=None)
-            if start and start <= self.as_of and (end is None or end > start):
-                found[customer][channel].append((start, end))
+            end = min((u for _, u in sent if u), default=date.max)
+            stays = merged([m[:2] for m in self.memberships.get(customer, [])]) or [(None, None)]
+            for n, (joined, quit_on) in enumerate(stays if start and start <= self.as_of else []):
+                first = max(start, joined) if n else start
+                last = min(end, quit_on or date.max)
+                if first < last:
+                    found[customer][channel].append((first, None if last == date.max else last))
         return {c: dict(channels) for c, channels in found.items() if c in self.counted}
 
     def private_channels(self, customer, day: date) -> list[str]:

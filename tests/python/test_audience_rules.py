@@ -501,6 +501,8 @@ def made_up(people: dict[int, History], tags: dict, rules: dict) -> Warehouse:
             channel varchar, status varchar, ordered_at timestamp, ordered_on date, paid_at timestamp, valid_from date,
             valid_to date, paid_amount decimal(18, 4));
         create table lifecycle.fct_order_lines (source_system varchar, order_id varchar, category varchar, product_id varchar);
+        create table lifecycle.fct_consent_spells (brand_id varchar, customer_key bigint, channel varchar,
+            valid_from date, valid_to date);
         create table staging.stg_landing__messages (message_id varchar, channel varchar, campaign_id varchar,
             identifier_key bigint, sent_at timestamp, sent_on date, delivered_at timestamp, opened_at timestamp,
             clicked_at timestamp, unsubscribed_at timestamp, failed_reason varchar, is_control boolean);

@@ -47,6 +47,18 @@ def test_each_shipped_audience_equals_a_query_of_its_own(connection, day):
     assert sum(len(members) > 0 for members in theirs.values()) > 12
 
 
+@pytest.mark.parametrize("day", DAYS, ids=str)
+def test_who_may_be_written_to_equals_a_query_of_its_own(connection, day):
+    expected(connection, day, is_as_of=day == AS_OF)
+    theirs = set(connection.execute("select * from reachable").fetchall())
+    ours = connection.execute(
+        """select brand_id, customer_key, channel from warehouse.lifecycle.fct_consent_spells
+        where valid_from <= $day and (valid_to is null or valid_to > $day)""",
+        {"day": day},
+    ).fetchall()
+    assert len(ours) == len(set(ours)) and set(ours) == theirs != set()
+
+
 def test_every_shipped_audience_is_compared(warehouse):
     defined = {
         name for (name,) in ask(warehouse, "select audience from reference.audience_definitions")

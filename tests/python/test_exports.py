@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from support import ask
 
 from orchestration.exports import (
     SEEDS,
@@ -21,10 +22,12 @@ from orchestration.exports import (
     export,
     read_channels,
     read_log,
+    read_standing,
     read_suppressions,
     safe_cell,
 )
 from orchestration.identifiers import key_of
+from orchestration.job import Settings, export_standing
 
 # customer, is_hold_out, consent channels, identifiers
 PEOPLE = {
@@ -226,6 +229,9 @@ def test_an_erased_customer_leaves_the_lists_that_were_exported(place):
         ("export_suppressions.csv", "fax,1,*,", "line 3, column identifier_type"),
         ("export_suppressions.csv", "phone,1,fax,", "line 3, column export_channel: `fax`"),
         ("export_suppressions.csv", "phone, ,*,", "line 3, column identifier_value"),
+        ("standing_exports.csv", "nobody,*,sms", "line 2, column audience: `nobody`"),
+        ("standing_exports.csv", "bought_30d,,sms", "line 2, column brand_id"),
+        ("standing_exports.csv", "bought_30d,*,fax", "line 2, column export_channel: `fax`"),
     ],
 )
 def test_a_seed_with_an_error_is_named_with_file_line_and_column(place, file, line, words):
@@ -234,6 +240,7 @@ def test_a_seed_with_an_error_is_named_with_file_line_and_column(place, file, li
     with pytest.raises(ExportError) as error:
         read_channels(place / "seeds")
         read_suppressions(place / "seeds")
+        read_standing(place / "seeds")
     assert str(error.value).startswith(f"{file} {words}")
 
 
@@ -246,3 +253,89 @@ def test_an_unknown_audience_channel_or_brand_says_which_there_are(place):
         with pytest.raises(ExportError, match=words):
             export(place, place / "warehouse.duckdb", audience, channel, brand=brand)
     assert not (place / "exports").exists()
+
+
+def test_nothing_is_exported_unasked_and_a_standing_list_once_a_day_and_of_no_past_day(place):
+    settings = Settings(place / "landing", place, place / "warehouse.duckdb")
+    past = Settings(place / "landing", place, settings.database, as_of_date="2026-06-29")
+    assert read_standing() == [] == export_standing(settings)
+    seeds = place / "seeds"
+    with (seeds / "audience_definitions.csv").open("a") as seed:
+        seed.write("all" + "," * (len(seed_header(seeds / "audience_definitions.csv")) - 1) + "\n")
+    (seeds / "standing_exports.csv").write_text(
+        "audience,brand_id,export_channel\nall,*,sms\nall,b,email\n"
+    )
+    assert export_standing(past, seeds) == [] and not (place / "exports").exists()
+    made(place, "email")
+    done = export_standing(settings, seeds)
+    assert [(each.brand_id, each.export_channel) for each in done] == [("b", "sms"), ("b2", "sms")]
+    assert export_standing(settings, seeds) == []
+    with duckdb.connect(str(settings.database)) as warehouse:
+        warehouse.execute("update reference.as_of set as_of_date = date '2026-07-01'")
+    assert len(export_standing(settings, seeds)) == 3
+    assert len(read_log(place)) == 6
+
+
+def seed_header(file: Path) -> list[str]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        return next(csv.reader(stream))
+
+
+@pytest.mark.parametrize("channel", ["sms", "wecom", "official_account"])
+def test_the_counts_of_an_export_are_those_that_the_audience_was_told(warehouse, tmp_path, channel):
+    """Members are either on the list or left out once, and audience_channels had promised as many."""
+    (tmp_path / "lake").mkdir()
+    shutil.copy2(warehouse / "warehouse.duckdb", tmp_path)
+    seeds = Path(shutil.copytree(SEEDS, tmp_path / "seeds"))
+    promised = {
+        row[:2]: row[2:]
+        for row in ask(
+            tmp_path,
+            "select brand_id, audience, reachable_customers, hold_out_customers, capped_customers,"
+            f" contactable_customers from marts.audience_channels where channel = '{channel}'",
+        )
+    }
+    sizes = {
+        row[:2]: row[2]
+        for row in ask(
+            tmp_path,
+            "select brand_id, audience, count(distinct customer_id) from marts.audience_members"
+            " where is_current group by all",
+        )
+    }
+    lists = [
+        each
+        for audience in ("bought_30d", "important_at_risk", "rfm_important_value", "churn_warning")
+        for each in export(tmp_path, tmp_path / "warehouse.duckdb", audience, channel, seeds=seeds)
+    ]
+    for done in lists:
+        key = (done.brand_id, done.audience)
+        outcomes = (
+            done.held_out + done.without_consent + done.suppressed + done.capped,
+            done.without_identifier + done.customers,
+        )
+        assert done.members == sum(outcomes) == sizes.get(key, 0)
+        reachable, held_out, capped, contactable = promised.get(key, (0, 0, 0, 0))
+        assert (done.capped, outcomes[1]) == (capped, contactable)
+        assert reachable == held_out + capped + contactable
+        rows = pq.read_table(tmp_path / "exports" / done.folder / "list.parquet")
+        assert rows.num_rows == done.identifiers == done.customers == len(set(rows["customer_id"]))
+    assert sum(done.customers for done in lists) > 0 < sum(done.without_consent for done in lists)
+    # One person of a list is suppressed: the list is shorter by exactly that one.
+    full = max(lists, key=lambda done: done.customers)
+    (kind, value), *_ = [
+        (row["identifier_type"], row["identifier"])
+        for row in pq.read_table(tmp_path / "exports" / full.folder / "list.parquet").to_pylist()
+    ]
+    with (seeds / "export_suppressions.csv").open("a") as seed:
+        seed.write(f"{kind},{value},*,complaint\n")
+    (less,) = export(
+        tmp_path,
+        tmp_path / "warehouse.duckdb",
+        full.audience,
+        channel,
+        brand=full.brand_id,
+        seeds=seeds,
+    )
+    assert (less.suppressed, less.customers) == (1, full.customers - 1)
+    assert less.members == full.members

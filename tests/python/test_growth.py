@@ -18,7 +18,7 @@ FIRST = AS_OF - timedelta(days=430)
 BRANDS = 100
 VALUE = [
     "int_value__observations", "int_value__purchase_days", "int_value__category_days", "int_value__gaps", "int_value__cycles",
-    "int_value__person_cycles", "int_value__acquisitions", "int_value__reach",
+    "int_value__person_cycles", "int_value__acquisitions", "fct_consent_spells", "int_value__reach",
 ]  # fmt: skip
 GROWTH = [
     "int_growth__scopes", "int_growth__channel_days", "int_private__reach_spells", "int_private__staff_touches",
@@ -224,7 +224,10 @@ STAND_INS = {
     "lifecycle.fct_orders": "select *, 's' as source_system, true as is_valid_purchase, purchased_on as valid_from,"
     " null::date as valid_to, net_amount as paid_amount, cast(purchased_on as timestamp) as ordered_at from lifecycle.bought",
     "lifecycle.fct_membership_spells": "select *, cast(valid_from as timestamp) as joined_at from lifecycle.cards",
-    "staging.stg_landing__messages": "select *, null::timestamp as clicked_at from staging.told",
+    "identity.int_identity__resolution": "select *, null::timestamp as valid_from, null::timestamp as valid_to"
+    " from identity.int_identity__customer_map",
+    "staging.stg_landing__messages": "select *, cast(sent_on as timestamp) as sent_at, null::timestamp as clicked_at"
+    " from staging.told",
     "lifecycle.int_stages__calendar": "select brand_id, cast(unnest(generate_series("
     f"date '{FIRST}', date '{AS_OF}', interval 1 day)) as date) as as_of_date from (select distinct brand_id from marts.fast_periods)",
     "lifecycle.int_stages__daily": "select c.brand_id, s.model, c.as_of_date, count(*) as customers"
@@ -271,7 +274,8 @@ def brands(models) -> Warehouse:
     for name, sql in STAND_INS.items():
         warehouse.table(name, sql.replace("content_id: null::text", "null::text as content_id"))
     for name, sql in models.items():
-        warehouse.table(f"{'lifecycle' if name.startswith('int_') else 'marts'}.{name}", sql)
+        schema = "lifecycle" if name.startswith(("int_", "fct_")) else "marts"
+        warehouse.table(f"{schema}.{name}", sql)
     return warehouse
 
 
@@ -341,7 +345,7 @@ def test_identities_hold_on_the_demo_world(warehouse, law):
 
 
 def test_the_reach_of_today_is_that_of_the_customer_table(warehouse):
-    """Spells of reach and the wide row of the customer are computed apart and must say the same channels."""
+    """Spells of reach and the wide row of the customer take consent on their own ways and must say the same channels."""
     (same, reachable), = ask(
         warehouse,
         """select count(*) filter (where c.reachable_channels is not distinct from p.reachable_channels) = count(*),

@@ -13,7 +13,8 @@ MODELS = [
     "int_clv__spend_groups", "int_clv__models", "int_clv__expected_orders", "int_clv__predictions", "clv_backtest",
     "int_clv__gate", "clv_parameters", "clv_customers", "int_value__category_days", "int_value__gaps",
     "int_value__cycles", "int_value__person_cycles", "int_value__contacts", "int_value__reminder_messages",
-    "int_value__reach", "repurchase_cycles", "repurchase_reminders", "reminder_backtest", "churn_warnings",
+    "fct_consent_spells", "int_value__reach", "repurchase_cycles", "repurchase_reminders", "reminder_backtest",
+    "churn_warnings",
     "churn_backtest", "churn_saves", "int_value__active_spells", "churn_rates", "clv_planning", "int_value__acquisitions",
     "int_value__money_days", "retention_cohorts", "repurchase_cohorts", "unit_economics",
 ]  # fmt: skip
@@ -42,7 +43,7 @@ def day(back: int) -> dt.date:
 
 
 def schema(model: str) -> str:
-    return "lifecycle" if model.startswith("int_") else "marts"
+    return "lifecycle" if model.startswith(("int_", "fct_")) else "marts"
 
 
 def run(
@@ -66,6 +67,9 @@ def run(
         create table identity.int_identity__customer_map as
             select * from (values {people})
             as map (identifier_key, customer_key, customer_id, is_anonymous_visitor);
+        create table identity.int_identity__resolution as
+            select *, cast(null as timestamp) as valid_from, cast(null as timestamp) as valid_to
+            from identity.int_identity__customer_map;
         create table lifecycle.fct_touchpoints as
             select 'b' as brand_id, {survivor[1]} as customer_key, 'wecom' as channel, 'wecom_add' as event_type,
                 'guide' as staff_id, cast(null as varchar) as content_id, 't1' as event_id,
@@ -73,6 +77,8 @@ def run(
         create table lifecycle.fct_relationship_spells as
             select 'b' as brand_id, {survivor[1]} as customer_key, 'wecom_contact' as relationship,
                 'guide' as relationship_key, date '{day(40)}' as valid_from, cast(null as date) as valid_to;
+        create table lifecycle.fct_membership_spells (brand_id varchar, customer_key bigint, membership_key bigint,
+            valid_from date, valid_to date);
         create table staging.stg_landing__campaigns as
             select unnest(['m', 'ads']) as campaign_id, 'b' as brand_id, 'sms' as channel,
                 unnest(['membership', 'acquisition']) as scenario;
@@ -81,7 +87,8 @@ def run(
                 cast(120 as decimal(18, 4)) as cost_amount;
         create table staging.stg_landing__messages as
             select 'm' as campaign_id, 'sms' as channel, unnest([1, 2]) as identifier_key,
-                date '{day(32)}' as sent_on, timestamp '{day(32)} 10:00:00' as delivered_at,
+                date '{day(32)}' as sent_on, timestamp '{day(32)} 10:00:00' as sent_at,
+                timestamp '{day(32)} 10:00:00' as delivered_at,
                 cast(null as timestamp) as unsubscribed_at, cast(null as varchar) as failed_reason,
                 unnest([false, true]) as is_control;
         create table lifecycle.fct_order_lines (source_system varchar, order_id varchar, category varchar);

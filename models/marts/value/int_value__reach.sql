@@ -1,5 +1,5 @@
 -- Grain: one row per brand and customer with an owner or a live channel.
--- Why: who of the staff looks after the customer, and by which channels the customer can still be reached.
+-- Why: who of the staff looks after the customer, and by which channels the customer can still be reached (consent holds).
 -- Not here: channels without any sign of consent: a phone number alone is none.
 {{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
 
@@ -11,82 +11,25 @@ touchpoints as (
     select * from {{ ref('fct_touchpoints') }}
 ),
 
-contact_events as (
+live_contacts as (
     select
         brand_id,
         customer_key,
-        case
-            when event_type in ('follow', 'unfollow') then channel
-            when event_type in ('wecom_add', 'wecom_delete') then 'wecom'
-            else 'community_group'
-        end as reach_channel,
-        case
-            when event_type in ('wecom_add', 'wecom_delete') then staff_id
-            when event_type in ('group_join', 'group_leave') then content_id
-        end as contact,
-        event_type in ('follow', 'wecom_add', 'group_join') as is_start,
-        occurred_at,
-        event_id
-    from touchpoints
-    where event_type in ('follow', 'unfollow', 'wecom_add', 'wecom_delete', 'group_join', 'group_leave')
-),
-
--- At one instant an end counts after a start.
-last_events as (
-    select * from contact_events
-    qualify row_number() over (
-        partition by brand_id, customer_key, reach_channel, contact
-        order by occurred_at desc, is_start asc, event_id desc
-    ) = 1
-),
-
-live_contacts as (
-    select * from last_events
-    where is_start
-),
-
-identities as (
-    select
-        identifier_key,
-        customer_key,
-        valid_from,
-        valid_to
-    from {{ ref('int_identity__resolution') }}
-),
-
-messages as (
-    select
-        campaigns.brand_id,
-        identities.customer_key,
-        messages.channel as reach_channel,
-        max(cast(messages.delivered_at as date)) as delivered_on,
-        max(cast(messages.unsubscribed_at as date)) as unsubscribed_on
-    from {{ ref('stg_landing__messages') }} as messages
-    inner join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
-    inner join identities on messages.identifier_key = identities.identifier_key
-    inner join as_of on messages.sent_on <= as_of.as_of_date
-    where {{ quanyu.owned_at('messages.sent_at', 'identities') }}
-    group by campaigns.brand_id, identities.customer_key, messages.channel
+        relationship_key as contact
+    from {{ ref('fct_relationship_spells') }}
+    where relationship = 'wecom_contact' and relationship_key <> '' and valid_to is null
 ),
 
 channels as (
     select
-        brand_id,
-        customer_key,
-        reach_channel
-    from live_contacts
-    where reach_channel is not null
-    union
-    select
-        messages.brand_id,
-        messages.customer_key,
-        messages.reach_channel
-    from messages
-    inner join as_of on messages.delivered_on <= as_of.as_of_date
-    -- An OA or a WeCom contact is reachable by its live relationship, not by an old message.
-    where
-        messages.reach_channel in ('sms', 'email', 'app')
-        and (messages.unsubscribed_on is null or messages.unsubscribed_on > as_of.as_of_date)
+        consents.brand_id,
+        consents.customer_key,
+        consents.channel as reach_channel
+    from {{ ref('fct_consent_spells') }} as consents
+    inner join as_of
+        on
+            consents.valid_from <= as_of.as_of_date
+            and (consents.valid_to is null or consents.valid_to > as_of.as_of_date)
 ),
 
 reachable as (
@@ -111,7 +54,6 @@ contact_activity as (
             live_contacts.brand_id = touchpoints.brand_id
             and live_contacts.customer_key = touchpoints.customer_key
             and live_contacts.contact = touchpoints.staff_id
-    where live_contacts.reach_channel = 'wecom' and live_contacts.contact is not null
     group by live_contacts.brand_id, live_contacts.customer_key, live_contacts.contact
 ),
 
