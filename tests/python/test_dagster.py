@@ -161,7 +161,7 @@ def test_a_held_batch_or_a_failing_test_blocks_what_is_downstream_and_marks_the_
         assert (content["status"], content["as_of"]) == ("held", NEWEST)
         assert content["hold"]["kind"] == "build" and not content["held"]
         (reason,) = content["hold"]["reasons"]
-        assert "identity_quality" in reason and "没有通过" in reason
+        assert "assert_recognition_meets_the_made_up_truth" in reason and "没有通过" in reason
     # What failed is repaired: the next run catches up.
     monkeypatch.delenv("QUANYU_IDENTITY_TRUTH")
     result = execute(

@@ -81,6 +81,7 @@ def test_what_is_published_are_marts_and_reference_without_personal_columns(ware
         )
     )
     assert built - listed == {
+        ("reference", "export_suppressions"),
         ("reference", "identity_blocklist"),
         ("reference", "identity_overrides"),
         ("reference", "manual_tags"),
