@@ -117,7 +117,7 @@ class Dbt:
         from dbt.cli.main import dbtRunner
 
         self.database.parent.mkdir(parents=True, exist_ok=True)
-        with self.environment(), _warehouse_closed_after():
+        with self.environment(), warehouse_closed_after():
             result = dbtRunner(callbacks=[callback] if callback else []).invoke(
                 [
                     *arguments,
@@ -146,7 +146,7 @@ class Dbt:
 
 
 @contextmanager
-def _warehouse_closed_after() -> Iterator[None]:
+def warehouse_closed_after() -> Iterator[None]:
     """dbt keeps the DuckDB file open as long as the process lives; nobody else could read it."""
     try:
         yield

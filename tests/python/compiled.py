@@ -15,6 +15,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration.warehouse import warehouse_closed_after
+
 PROJECT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("QUANYU_SHARED", PROJECT.parent / "shared"))
 
@@ -35,12 +37,15 @@ def dbt(workspace: Path, *arguments: str, as_of_date: str = ""):
     from dbt.cli.main import dbtRunner
 
     workspace.mkdir(parents=True, exist_ok=True)
-    with environment(
-        QUANYU_WORKSPACE=str(workspace),
-        QUANYU_DATABASE=str(workspace / "warehouse.duckdb"),
-        QUANYU_LAKE=str(workspace / "lake"),
-        QUANYU_AS_OF_DATE=as_of_date,
-        DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+    with (
+        environment(
+            QUANYU_WORKSPACE=str(workspace),
+            QUANYU_DATABASE=str(workspace / "warehouse.duckdb"),
+            QUANYU_LAKE=str(workspace / "lake"),
+            QUANYU_AS_OF_DATE=as_of_date,
+            DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+        ),
+        warehouse_closed_after(),
     ):
         result = dbtRunner().invoke(
             [

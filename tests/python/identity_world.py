@@ -15,7 +15,7 @@ import duckdb
 
 from orchestration.contract import load_contract
 from orchestration.intake import Verdict, admit, prepare
-from orchestration.warehouse import PROJECT
+from orchestration.warehouse import PROJECT, warehouse_closed_after
 
 COLUMNS = {
     "identity_links": "source_system left_type left_value right_type right_value linked_at",
@@ -72,7 +72,7 @@ class Warehouse:
             "QUANYU_SALT": "a salt",
             "QUANYU_AS_OF_DATE": as_of,
         }
-        with _environment(variables):
+        with _environment(variables), warehouse_closed_after():
             result = dbtRunner().invoke(
                 [
                     *arguments,
