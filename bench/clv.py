@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 PROJECT = Path(__file__).parents[1]
-sys.path.insert(0, str(PROJECT / "tests" / "python"))
+sys.path[:0] = [str(PROJECT), str(PROJECT / "tests" / "python")]
 MODELS = [
     "int_value__observations", "int_value__purchase_days", "int_clv__customers", "int_clv__frequency_groups",
     "int_clv__spend_groups", "int_clv__models", "int_clv__expected_orders", "int_clv__predictions", "clv_backtest",
