@@ -108,7 +108,7 @@ class Dbt:
 
     def environment(self) -> AbstractContextManager[None]:
         """What dbt reads from its environment, for the time of a `with` block."""
-        return _environment(self._variables())
+        return environment_with(self._variables())
 
     def _invoke(
         self, arguments: list[str], callback: Callable | None = None, *, check: bool = True
@@ -172,7 +172,7 @@ class _Progress:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def environment_with(variables: Mapping[str, str]) -> Iterator[None]:
     """Environment variables for the time of a `with` block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)

@@ -46,37 +46,30 @@ class Warehouse:
     def _dbt(self, *arguments: str) -> None:
         from dbt.cli.main import dbtRunner
 
+        from orchestration.warehouse import warehouse_closed_after
+
         os.environ.update(
             QUANYU_WORKSPACE=str(self.workspace),
             QUANYU_DATABASE=str(self.database),
             QUANYU_LAKE=str(self.workspace / "lake"),
             DBT_SEND_ANONYMOUS_USAGE_STATS="false",
         )
-        result = dbtRunner().invoke(
-            [
-                *arguments,
-                "--quiet",
-                "--project-dir",
-                str(PROJECT),
-                "--profiles-dir",
-                str(PROJECT / "profiles"),
-                "--log-path",
-                str(self.workspace / "logs"),
-                "--target-path",
-                str(self.workspace / "target"),
-            ]
-        )
-        _let_go()
+        with warehouse_closed_after():
+            result = dbtRunner().invoke(
+                [
+                    *arguments,
+                    "--quiet",
+                    "--project-dir",
+                    str(PROJECT),
+                    "--profiles-dir",
+                    str(PROJECT / "profiles"),
+                    "--log-path",
+                    str(self.workspace / "logs"),
+                    "--target-path",
+                    str(self.workspace / "target"),
+                ]
+            )
         failed = [r for r in result.result or [] if str(r.status) in ("error", "fail")]
         assert result.success, "; ".join(f"{r.node.name}: {r.message}" for r in failed) or str(
             result.exception
         )
-
-
-def _let_go() -> None:
-    """Close dbt's DuckDB, which otherwise keeps the file open for as long as this process lives."""
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-
-    if DuckDBConnectionManager._ENV is not None:
-        DuckDBConnectionManager._ENV.close()
-        DuckDBConnectionManager._ENV = None

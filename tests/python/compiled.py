@@ -9,27 +9,15 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from orchestration.warehouse import warehouse_closed_after
+from orchestration.warehouse import environment_with, warehouse_closed_after
 
 PROJECT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("QUANYU_SHARED", PROJECT.parent / "shared"))
-
-
-@contextmanager
-def environment(**variables: str):
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def dbt(workspace: Path, *arguments: str, as_of_date: str = ""):
@@ -38,12 +26,14 @@ def dbt(workspace: Path, *arguments: str, as_of_date: str = ""):
 
     workspace.mkdir(parents=True, exist_ok=True)
     with (
-        environment(
-            QUANYU_WORKSPACE=str(workspace),
-            QUANYU_DATABASE=str(workspace / "warehouse.duckdb"),
-            QUANYU_LAKE=str(workspace / "lake"),
-            QUANYU_AS_OF_DATE=as_of_date,
-            DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+        environment_with(
+            {
+                "QUANYU_WORKSPACE": str(workspace),
+                "QUANYU_DATABASE": str(workspace / "warehouse.duckdb"),
+                "QUANYU_LAKE": str(workspace / "lake"),
+                "QUANYU_AS_OF_DATE": as_of_date,
+                "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            }
         ),
         warehouse_closed_after(),
     ):

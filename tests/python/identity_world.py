@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import random
 from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import duckdb
 
 from orchestration.contract import load_contract
 from orchestration.intake import Verdict, admit, prepare
-from orchestration.warehouse import PROJECT, warehouse_closed_after
+from orchestration.warehouse import PROJECT, environment_with, warehouse_closed_after
 
 COLUMNS = {
     "identity_links": "source_system left_type left_value right_type right_value linked_at",
@@ -72,7 +70,7 @@ class Warehouse:
             "QUANYU_SALT": "a salt",
             "QUANYU_AS_OF_DATE": as_of,
         }
-        with _environment(variables), warehouse_closed_after():
+        with environment_with(variables), warehouse_closed_after():
             result = dbtRunner().invoke(
                 [
                     *arguments,
@@ -110,20 +108,6 @@ class Warehouse:
     def rows(self, sql: str, database: Path | None = None) -> list[tuple]:
         with duckdb.connect(str(database or self.database)) as connection:
             return connection.execute(sql).fetchall()
-
-
-@contextmanager
-def _environment(variables: dict[str, str]):
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @dataclass
