@@ -146,6 +146,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--customers", type=int, default=1_000_000)
     arguments.add_argument("--lifetimes", help="python of an environment that has lifetimes")
+    arguments.add_argument("--result", type=Path, help="where to write both fits as JSON")
     arguments.add_argument("--chain", help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
     if chosen.chain:
@@ -184,10 +185,13 @@ def main() -> None:
         print("  back-test (passed, error, lift, customers):", result["backtest"])
         print("  parameters:", {k: round(v, 4) for k, v in sorted(result["parameters"].items())})
         if chosen.lifetimes:
-            compare(folder, chosen.lifetimes, result)
+            both = compare(folder, chosen.lifetimes, result)
+            if chosen.result:
+                chosen.result.write_text(json.dumps(both))
 
 
-def compare(folder: Path, python: str, ours: dict) -> None:
+def compare(folder: Path, python: str, ours: dict) -> list[dict]:
+    """Prints and returns what the fits took and found: ours, theirs."""
     with duckdb.connect(str(folder / "bench.duckdb")) as connection:
         connection.execute(
             f"""copy (
@@ -201,8 +205,9 @@ def compare(folder: Path, python: str, ours: dict) -> None:
     )
     grouping = ("int_clv__frequency_groups", "int_clv__spend_groups")
     # Our fits are two (as-of and calibration); theirs is one. Both are charged in full.
+    here = dict(ours["parameters"])
     for unit in ("seconds", "cpu_seconds"):
-        mine = ours[unit]["int_clv__fits"] + sum(ours[unit][step] for step in grouping)
+        here[unit] = mine = ours[unit]["int_clv__fits"] + sum(ours[unit][step] for step in grouping)
         print(
             f"  lifetimes, one fit of each model: {theirs[unit]:.2f} {unit.replace('_', ' ')};"
             f" here, two of each: {mine:.2f}"
@@ -212,6 +217,7 @@ def compare(folder: Path, python: str, ours: dict) -> None:
     for name in ("BetaGeoFitter", "GammaGammaFitter"):
         if name in theirs:
             print(f"    {name} of lifetimes: {theirs[name]}")
+    return [here, theirs]
 
 
 if __name__ == "__main__":

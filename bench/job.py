@@ -1,7 +1,7 @@
 """Cost of the whole daily job beside the floor of the same machine: `make bench SIZES=1,10,50`.
 
-For each size (millions of touch-points of the demo world over 730 days) a landing is made that lacks its newest day, one
-late day and a list of merges; then, each in a process of its own:
+First `cold install` (a clone and its packages, from empty) and `dbt parse` (without partial parsing). Then, for each size (millions of touch-points of the demo world over 730 days) a landing is made that lacks its newest day, one
+late day and a list of merges; and, each in a process of its own:
 
     load floor    DuckDB's own `create table as select * from read_...(...)` of every landed file
     scan floor    customer, time, type and value of every touch-point read once from that table
@@ -11,6 +11,9 @@ late day and a list of merges; then, each in a process of its own:
     late day      a day of touch-points, a hundred days late
     merge storm   links that join one in a hundred people with another
     report        the health report alone
+    export        one audience's list for one channel
+
+Last, what others take for the same work (bench/peers.py).
 
 Wall and processor seconds, peak memory (MB) and bytes on disk are those of the process and its children. Ratios are
 processor seconds over those of the load floor of the same run: machines differ, ratios less so. Results are appended to
@@ -49,7 +52,9 @@ READERS = {
     ".gz": CSV,
     ".jsonl": "read_json({files}, union_by_name = true, ignore_errors = true)",
 }
+ANSWERS = {True: "yes", False: "no", None: "theirs is a part of ours"}
 TOTALS = ("all models", "tests")
+EXPORT = ("due_for_repurchase", "sms")
 
 
 @dataclass
@@ -226,7 +231,52 @@ def bench(millions: float, work: Path) -> list[dict]:
         "report",
         ["-m", "orchestration", "report", "--landing", str(landing), "--workspace", str(workspace)],
     )
+    phase(
+        "export",
+        [
+            *("-m", "orchestration", "export", *EXPORT),
+            *("--landing", str(landing), "--workspace", str(workspace)),
+        ],
+    )
     shutil.rmtree(root)
+    return rows
+
+
+def beginnings(work: Path) -> list[dict]:
+    """What a newcomer waits for before anything is built: the packages, and dbt's reading of the project."""
+    clone = work / "clone"
+    shutil.rmtree(clone, ignore_errors=True)
+    subprocess.run(["git", "clone", "-q", str(PROJECT), str(clone)], check=True)
+    install = measured([str(clone / "scripts" / "setup")], work / "install.log")
+    shutil.rmtree(clone)
+    parse = measured(
+        [
+            *(sys.executable, "-m", "dbt.cli.main", "--quiet", "parse", "--no-partial-parse"),
+            *("--profiles-dir", "profiles", "--target-path", str(work / "parse")),
+        ],
+        work / "parse.log",
+    )
+    rows = []
+    for name, cost in (("cold install", install), ("dbt parse", parse)):
+        rows.append({"phase": name} | {key: round(value, 2) for key, value in vars(cost).items()})
+        say(f"{name:<14} {cost.wall:8.1f} s wall {cost.cpu:8.1f} s CPU {cost.memory_mb:8.0f} MB")
+    return rows
+
+
+def peers(scale: float) -> list[dict]:
+    """The rows of bench/peers.py, shown as they come."""
+    command = [sys.executable, "bench/peers.py", "--scale", str(scale)]
+    rows = []
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as child:
+        for line in child.stdout:
+            if line.startswith('{"peer"'):
+                row = json.loads(line)
+                rows.append(row)
+                say(
+                    f"{row['peer']:<14} {row['theirs_cpu']:8.1f} s CPU, {row['ours_cpu']:.1f} here: {row['work']}"
+                )
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
     return rows
 
 
@@ -261,6 +311,15 @@ def by_phase(run: dict) -> dict[tuple[float, str], dict]:
 def missed(run: dict, budgets: dict) -> list[str]:
     """Sentences, one for each budget that the run does not keep. Budgets for other sizes are not looked at."""
     rows, sentences = by_phase(run), []
+    for row in run.get("peers", []):
+        least, ratio = (
+            budgets.get("peers", {}).get(row["peer"], 0),
+            row["theirs_cpu"] / row["ours_cpu"],
+        )
+        if ratio < least:
+            sentences.append(
+                f"{row['work']}: {row['peer']} takes {ratio:.1f} times the processor seconds, wanted {least}"
+            )
     for (millions, phase), row in rows.items():
         limits = budgets["phases"].get(phase, {})
         base = rows[millions, limits.get("times", "load floor")]
@@ -321,6 +380,32 @@ def page(runs: list[dict], budgets: dict) -> str:
             f" {row['memory_mb']:,.0f} | {row.get('disk_mb', '')} |"
             f" {'× %.2f' % (row['cpu'] / before['cpu']) if before else ''} |"
         )
+    if newest.get("start"):
+        lines += [
+            "",
+            "## Before the first build",
+            "",
+            "| phase | wall s | CPU s | peak MB |",
+            "| --- | ---: | ---: | ---: |",
+            *(
+                f"| {row['phase']} | {row['wall']:.1f} | {row['cpu']:.1f} | {row['memory_mb']:,.0f} |"
+                for row in newest["start"]
+            ),
+        ]
+    if newest.get("peers"):
+        lines += [
+            "",
+            "## Beside others, on the same input in the same run",
+            "",
+            "| peer | work | CPU s there | CPU s here | there / here | wall s there | wall s here | same answer |",
+            "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+            *(
+                f"| {row['peer']} | {row['work']} | {row['theirs_cpu']:,.1f} | {row['ours_cpu']:,.1f} |"
+                f" {row['theirs_cpu'] / row['ours_cpu']:.1f} | {row['theirs_s']:,.1f} | {row['ours_s']:,.1f} |"
+                f" {ANSWERS[row['equal']]} |"
+                for row in newest["peers"]
+            ),
+        ]
     lines += ["", "![Processor seconds by phase and size](images/benchmarks.svg)", ""]
     for (millions, phase), row in rows.items():
         if phase in ("full build", "one day"):
@@ -392,8 +477,10 @@ def main() -> None:
     if chosen.scan:
         return scan(chosen.scan)
     chosen.work.mkdir(parents=True, exist_ok=True)
+    start = beginnings(chosen.work)
     rows = [row for size in chosen.sizes.split(",") for row in bench(float(size), chosen.work)]
-    run = {"machine": machine(), "rows": rows}
+    largest = max(row["millions"] for row in rows)
+    run = {"machine": machine(), "start": start, "rows": rows, "peers": peers(min(1, largest / 10))}
     with HISTORY.open("a") as history:
         history.write(f"{json.dumps(run)}\n")
     budgets = yaml.safe_load(BUDGETS.read_text())

@@ -58,6 +58,30 @@ def test_the_page_shows_a_regression_as_a_ratio_to_the_run_before():
     assert "- missed: 10 million, full build: 10.5 times the load floor" in text
 
 
+def test_a_peer_that_is_faster_than_its_budget_allows_misses_it_and_stands_in_the_page():
+    peer = {
+        "peer": "Splink",
+        "work": "components",
+        "ours_cpu": 2.0,
+        "theirs_cpu": 4.0,
+        "equal": True,
+    }
+    measured = run() | {"peers": [peer | {"ours_s": 1.0, "theirs_s": 3.0}]}
+    budgets = BUDGETS | {"peers": {"Splink": 3}}
+    assert job.missed(measured, budgets) == [
+        "components: Splink takes 2.0 times the processor seconds, wanted 3"
+    ]
+    assert "| Splink | components | 4.0 | 2.0 | 2.0 | 3.0 | 1.0 | yes |" in job.page(
+        [measured], budgets
+    )
+
+
+def test_the_budgets_name_peers_that_are_measured():
+    from bench.peers import PEERS
+
+    assert set(yaml.safe_load(job.BUDGETS.read_text())["peers"]) == set(PEERS)
+
+
 def test_the_budgets_name_phases_that_are_measured():
     budgets = yaml.safe_load(job.BUDGETS.read_text())
     source = (PROJECT / "bench" / "job.py").read_text()
