@@ -693,10 +693,11 @@ def products(facts: Facts, again_days: int = 90) -> dict[tuple, dict]:
                 (o["system"], o["id"]),
                 product,
                 amount,
+                quantity,
             )
             for o in facts.lines
             if o["brand"] == brand
-            for product, _, amount in o["lines"]
+            for product, quantity, amount in o["lines"]
         ]
         events = [
             (t[0].date(), k, t[1], t[4], t[5])
@@ -712,7 +713,7 @@ def products(facts: Facts, again_days: int = 90) -> dict[tuple, dict]:
             mine = [x for x in lines if x[0].replace(day=1) == month]
             did = [x for x in events if x[0].replace(day=1) == month]
             baskets: dict[tuple, set] = defaultdict(set)
-            for _, _, order, product, _ in mine:
+            for _, _, order, product, *_ in mine:
                 baskets[order].add(product)
             items = {x[3] for x in mine} | {x[3] for x in did}
             end = (month + timedelta(32)).replace(day=1) - DAY
@@ -720,27 +721,33 @@ def products(facts: Facts, again_days: int = 90) -> dict[tuple, dict]:
             for item in sorted(items):
                 viewed = {k for _, k, e, p, _ in did if p == item and e == "product_view" and k}
                 carted = {k for _, k, e, p, _ in did if p == item and e == "cart_add" and k}
-                bought = {k for _, k, _, p, _ in mine if p == item and k is not None}
+                bought = {k for _, k, _, p, *_ in mine if p == item and k is not None}
                 later = {
                     k
-                    for d, k, _, p, _ in mine
+                    for d, k, _, p, *_ in mine
                     if p == item
                     and k is not None
                     and any(
                         p2 == item and k2 == k and d < d2 <= d + timedelta(again_days)
-                        for d2, k2, _, p2, _ in lines
+                        for d2, k2, _, p2, *_ in lines
                     )
                 }
                 each[item] = (viewed, viewed & carted, viewed & carted & bought, bought, later)
             each["all"] = tuple(set().union(*(sets[i] for sets in each.values())) for i in range(5))
             for item, (viewed, carted, paid, bought, later) in each.items():
                 orders = {o for o, found in baskets.items() if item == "all" or item in found}
-                ratings = [
-                    v
-                    for _, _, e, p, v in did
-                    if e == "review" and v is not None and item in (p, "all")
-                ]
+                here = [(e, k, v) for _, k, e, p, v in did if item in (p, "all")]
+                ratings = [v for e, _, v in here if e == "review" and v is not None]
+                kinds = [e for e, *_ in here]
                 out[brand, month, item] = {
+                    "views": kinds.count("product_view"),
+                    "cart_customers": len({k for e, k, _ in here if e == "cart_add" and k}),
+                    "favorite_customers": len({k for e, k, _ in here if e == "favorite" and k}),
+                    "quantity": sum(x[5] for x in mine if item in (x[3], "all")),
+                    "reviews": kinds.count("review"),
+                    "rated_reviews": len(ratings),
+                    "positive_reviews": sum(v >= 4 for v in ratings),
+                    "positive_review_rate": rate(sum(v >= 4 for v in ratings), len(ratings)),
                     "viewers": len(viewed),
                     "viewers_who_carted": len(carted),
                     "viewers_who_carted_and_bought": len(paid),

@@ -226,6 +226,8 @@ class Pair:
                     else sent + dt.timedelta(rng.choice([0, 0, 1, 40]))
                     for _ in range(4)
                 ]
+                for n in (1, 2):  # nobody opens or clicks what has not arrived
+                    later[n] = later[n] and later[0] and max(later[n], later[0])
                 self.rows.add(
                     "staging.stg_landing__messages", len(self.rows.get("staging.stg_landing__messages", [])), key,
                     rng.choice([f"{brand}-{name}", f"{brand}-{name}", f"{brand}-{name}", "unheard_of"]),

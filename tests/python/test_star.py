@@ -1,4 +1,4 @@
-"""STAR, attribution and products against a slow second reading; what was planted in the demo world's promotions."""
+"""STAR, campaigns, attribution and products against a slow second reading; what was planted in the demo world's promotions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import pytest
 from compiled import compiled, dbt
 from star_world import hundred_brands
 
-from tests.oracle import star
+from tests.oracle import campaigns, star
 
 MODELS = [
     "fct_membership_spells", "fct_consent_spells", "customer_day", "int_star__periods", "int_star__touch_keys", "int_star__asset_stays", "int_star__touches",
     "int_star__customer_periods", "star_flows", "star_goal_flows", "star_scaling", "star_assets", "star_structure",
     "star_triangulating", "star_activating", "star_returning", "int_campaigns__credits", "attribution",
-    "product_performance",
+    "product_performance", "int_campaigns__reached", "campaign_performance", "campaign_segments",
 ]  # fmt: skip
 STAGE_SEEDS = ["stage_rules", "stages", "stage_models", "stage_behaviours", "event_types"]
 AGAIN_DAYS = 21
@@ -45,6 +45,13 @@ def disagreements(ask, again_days: int = 90) -> list[str]:
         for x in star.differences(table, keys, found[table], ask)
     ]
     wrong += star.differences("attribution", CREDIT, star.attribution(facts), ask)
+    found = campaigns.answers(ask)
+    assert all(found[table] for table in campaigns.KEYS)
+    wrong += [
+        x
+        for table, keys in campaigns.KEYS.items()
+        for x in star.differences(table, keys, found[table], ask)
+    ]
     return wrong + star.differences(
         "product_performance",
         ["brand_id", "month", "product_id"],
