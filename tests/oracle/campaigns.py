@@ -155,7 +155,7 @@ def answers(ask: Callable[[str], list[tuple]]) -> dict[str, dict[tuple, dict]]:
         shown, clicks = (sum(x[i] or 0 for x in costs[campaign]) if costs[campaign] else None for i in (0, 1))  # fmt: skip
         firsts = [min((d for d, *_ in everybody[key].bought), default=None) for key in buyers]
         new = sum(day is not None and day >= starts for day in firsts)
-        drawn = {m.key for m in messages[campaign] if not m.control}
+        asked = [m for m in messages[campaign] if not m.control]
         row = {
             "is_complete": ends <= as_of,
             "cost_amount": cost,
@@ -186,16 +186,10 @@ def answers(ask: Callable[[str], list[tuple]]) -> dict[str, dict[tuple, dict]]:
             "roas": rate(credit[campaign][1], cost),
             "attributed_moves": credit[campaign][2],
             "cost_per_new_buyer": rate(cost, new),
-            "messaged_customers": len(drawn),
-            "delivered_customers": len(
-                {m.key for m in messages[campaign] if m.delivered and not m.control}
-            ),  # fmt: skip
-            "clicking_customers": len(
-                {m.key for m in messages[campaign] if m.clicked and not m.control}
-            ),  # fmt: skip
-            "unsubscribed_customers": len(
-                {m.key for m in messages[campaign] if m.goodbye and not m.control}
-            ),  # fmt: skip
+            "messaged_customers": len({m.key for m in asked}),
+            "delivered_customers": len({m.key for m in asked if m.delivered}),
+            "clicking_customers": len({m.key for m in asked if m.clicked}),
+            "unsubscribed_customers": len({m.key for m in asked if m.goodbye}),
         }
         row |= _uplift(messages[campaign], everybody, as_of, cost)
         if not messages[campaign]:

@@ -183,9 +183,9 @@ class Pair:
             touches = self.touches(key, brand)
             if visitor:
                 continue
-            self.messages(key, brand)
+            sent = self.messages(key, brand)
             for number in range(rng.choice([0, 0, 1, 2, 4])):
-                self.order(key, brand, number, touches)
+                self.order(key, brand, number, touches[:2] + sent)
             self.cards(key, brand)
             self.contacts(key, brand)
             self.stays(key, brand, touches)
@@ -212,13 +212,15 @@ class Pair:
                 )  # fmt: skip
         return touches
 
-    def messages(self, key: int, brand: str) -> None:
-        rng = self.rng
+    def messages(self, key: int, brand: str) -> list[dt.datetime]:
+        """Messages, and moments at the ends of the days in which their purchases count."""
+        rng, moments = self.rng, []
         for name in rng.sample(["sms", "ads"], rng.choice([0, 1, 1, 2])):
             control = rng.random() < 0.3
             for _ in range(rng.choice([1, 1, 2])):
                 day = rng.choice([self.day(), AS_OF - dt.timedelta(7), AS_OF - dt.timedelta(6)])
                 sent = self.at(day)
+                moments += [sent + dt.timedelta(rng.choice([0, 7, 8])) for _ in range(2)]
                 failed = rng.choice([None, None, None, "full"])
                 later = [
                     None
@@ -234,9 +236,11 @@ class Pair:
                     rng.choice(["sms", "sms", "wecom", "official_account"]), sent, day, *later, failed, control
                 )  # fmt: skip
 
-    def order(self, key: int | None, brand: str, number: int, touches: list) -> None:
+        return [moment for moment in moments if moment.date() <= AS_OF]
+
+    def order(self, key: int | None, brand: str, number: int, moments: list) -> None:
         rng = self.rng
-        at = rng.choice([self.at(self.day()), *touches[:2]])
+        at = rng.choice([self.at(self.day()), *moments])
         bought = min(at.date() + dt.timedelta(rng.choice([0, 0, 0, 1, 9])), AS_OF)
         paid = rng.choice([50, 100, 101, 999.99])
         name, valid = f"o{key}-{brand}-{number}", rng.random() < 0.85
