@@ -197,14 +197,44 @@ tiers as (
     group by brand_id, period_id
 ),
 
+-- People in a layer who were no members on the eve of the month, and those of them who joined in it.
+outside as (
+    select
+        months.period_key,
+        structure.customers - structure.member_customers as outside_members
+    from months
+    inner join {{ ref('star_triangulating') }} as structure
+        on months.brand_id = structure.brand_id and months.day_before = structure.last_on
+    where structure.period_kind = 'month' and structure.layer = 'all'
+),
+
 joining as (
     select
-        brand_id,
-        period_kind,
-        period_id,
-        lag(customers - member_customers) over (partition by brand_id order by last_on) as outside_members
-    from {{ ref('star_triangulating') }}
-    where period_kind = 'month' and layer = 'all'
+        months.period_key,
+        count(distinct stays.customer_key) as joined_members
+    from months
+    inner join {{ ref('int_star__asset_stays') }} as stays
+        on
+            stays.asset = 'member'
+            and months.brand_id = stays.brand_id
+            and stays.from_day
+            between {{ quanyu.day_number('months.starts_on') }} and {{ quanyu.day_number('months.last_on') }}
+    inner join {{ ref('int_stages__spells') }} as layers
+        on
+            layers.model = '{{ var("star_stage_model") }}'
+            and stays.brand_id = layers.brand_id
+            and stays.customer_key = layers.customer_key
+            and layers.valid_from <= months.day_before
+            and (layers.valid_to is null or layers.valid_to > months.day_before)
+    left join {{ ref('int_star__asset_stays') }} as earlier
+        on
+            earlier.asset = 'member'
+            and stays.brand_id = earlier.brand_id
+            and stays.customer_key = earlier.customer_key
+            and earlier.from_day <= {{ quanyu.day_number('months.day_before') }}
+            and earlier.to_day > {{ quanyu.day_number('months.day_before') }}
+    where earlier.customer_key is null
+    group by months.period_key
 ),
 
 members as (
@@ -214,9 +244,12 @@ members as (
         assets.period_id,
         assets.customers,
         assets.entered,
-        joining.outside_members
+        outside.outside_members,
+        coalesce(joining.joined_members, 0) as joined_members
     from {{ ref('star_assets') }} as assets
-    left join joining on assets.brand_id = joining.brand_id and assets.period_id = joining.period_id
+    inner join months on assets.brand_id = months.brand_id and assets.period_id = months.period_id
+    left join outside on months.period_key = outside.period_key
+    left join joining on months.period_key = joining.period_key
     where assets.asset = 'member' and assets.period_kind = 'month'
 ),
 
@@ -370,7 +403,7 @@ reachable as (
     ['acquisition', 'value_90d_to_cost', 'acquisition', 'case when is_observed_90d then value_90d end', 'cost_amount'],
     ['membership', 'members', 'members', 'customers'],
     ['membership', 'new_members', 'members', 'entered'],
-    ['membership', 'join_rate', 'members', 'entered', 'outside_members'],
+    ['membership', 'join_rate', 'members', 'joined_members', 'outside_members'],
     ['membership', 'top_tier_share', 'tiers', 'top_members', 'members'],
     ['membership', 'upgrade_rate', 'tiers', 'upgraded', 'members_before'],
     ['membership', 'downgrade_rate', 'tiers', 'downgraded', 'members_before'],
