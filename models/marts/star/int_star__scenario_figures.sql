@@ -296,7 +296,7 @@ member_clv as (
         months.brand_id,
         months.period_kind,
         months.period_id,
-        sum(worth.clv) as clv,
+        sum(coalesce(worth.clv, 0)) as clv,
         count(*) as customers
     from months
     inner join as_of on months.last_on = as_of.as_of_date
@@ -307,7 +307,7 @@ member_clv as (
             and stays.from_day <= {{ quanyu.day_number('months.last_on') }}
             and stays.to_day > {{ quanyu.day_number('months.last_on') }}
     inner join counted on stays.customer_key = counted.customer_key
-    inner join {{ ref('clv_customers') }} as worth
+    left join {{ ref('clv_customers') }} as worth
         on months.brand_id = worth.brand_id and counted.customer_id = worth.customer_id
     group by months.brand_id, months.period_kind, months.period_id
 ),
