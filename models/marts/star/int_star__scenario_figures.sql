@@ -367,11 +367,20 @@ valued as (
 
 structured as (
     select
-        structure.*,
-        lively.layer_customers as customers_before
-    from {{ ref('star_triangulating') }} as structure
-    inner join lively on structure.brand_id = lively.brand_id and structure.period_id = lively.period_id
-    where structure.period_kind = 'month' and structure.layer = 'all'
+        lively.brand_id,
+        lively.period_kind,
+        lively.period_id,
+        lively.layer_customers as customers_before,
+        coalesce(structure.customers, 0) as customers,
+        coalesce(structure.reachable_customers, 0) as reachable_customers,
+        structure.channel_hhi
+    from lively
+    left join {{ ref('star_triangulating') }} as structure
+        on
+            lively.brand_id = structure.brand_id
+            and lively.period_kind = structure.period_kind
+            and lively.period_id = structure.period_id
+            and structure.layer = 'all'
 ),
 
 thriving as (
