@@ -290,6 +290,19 @@ member_money as (
     group by months.brand_id, months.period_kind, months.period_id
 ),
 
+-- Who claimed a coupon, and who used one, too; points are no coupon.
+coupons as (
+    select
+        months.brand_id,
+        months.period_kind,
+        months.period_id,
+        sum(people.has_coupon_claim) as claimers,
+        sum(people.has_coupon_claim * people.has_coupon_use) as users
+    from {{ ref('int_star__customer_periods') }} as people
+    inner join months on people.period_key = months.period_key
+    group by months.brand_id, months.period_kind, months.period_id
+),
+
 -- What a member will be worth is known for today alone.
 member_clv as (
     select
@@ -428,7 +441,7 @@ reachable as (
     ['product', 'new_buyer_share', 'products', 'new_buyers', 'buyers'],
     ['product', 'view_to_cart_rate', 'products', 'viewers_who_carted', 'viewers'],
     ['product', 'cart_to_pay_rate', 'products', 'viewers_who_carted_and_bought', 'viewers_who_carted'],
-    ['product', 'coupon_use_rate', 'lively', 'benefit_using_customers', 'benefit_customers'],
+    ['product', 'coupon_use_rate', 'coupons', 'users', 'claimers'],
     ['product', 'content_click_rate', 'campaign_months', 'clicks', 'impressions', of_product],
     ['product', 'product_amount', 'products', 'line_amount'],
     ['product', 'view_to_pay_rate', 'products', 'viewers_who_carted_and_bought', 'viewers'],
