@@ -346,13 +346,27 @@ campaign_months as (
         substring(cast(campaigns.starts_on as {{ dbt.type_string() }}), 1, 7) as period_id,
         campaigns.scenario,
         sum(campaigns.clicking_customers) as clicking_customers,
-        sum(campaigns.delivered_customers) as delivered_customers,
-        sum(campaigns.clicks) as clicks,
-        sum(campaigns.impressions) as impressions
+        sum(campaigns.delivered_customers) as delivered_customers
     from {{ ref('campaign_performance') }} as campaigns
     inner join as_of on campaigns.starts_on <= as_of.as_of_date
     group by
         campaigns.brand_id, substring(cast(campaigns.starts_on as {{ dbt.type_string() }}), 1, 7), campaigns.scenario
+),
+
+-- Content is shown and clicked on days, whenever its campaign began.
+content as (
+    select
+        months.brand_id,
+        months.period_kind,
+        months.period_id,
+        sum(costs.clicks) as clicks,
+        sum(costs.impressions) as impressions
+    from {{ ref('stg_landing__campaign_costs') }} as costs
+    inner join {{ ref('stg_landing__campaigns') }} as campaigns on costs.campaign_id = campaigns.campaign_id
+    inner join months
+        on campaigns.brand_id = months.brand_id and costs.spent_on between months.starts_on and months.last_on
+    where campaigns.scenario = 'product'
+    group by months.brand_id, months.period_kind, months.period_id
 ),
 
 products as (
@@ -407,7 +421,6 @@ reachable as (
 ),
 
 {% set of_membership = "scenario = 'membership'" -%}
-{% set of_product = "scenario = 'product'" -%}
 {% set baseline_known = 'days_known_before >= ' ~ var('promotion_baseline_days') -%}
 {% set warm_up_known = 'days_known_before >= ' ~ var('promotion_warm_up_days') -%}
 {% set figures = [
@@ -442,7 +455,7 @@ reachable as (
     ['product', 'view_to_cart_rate', 'products', 'viewers_who_carted', 'viewers'],
     ['product', 'cart_to_pay_rate', 'products', 'viewers_who_carted_and_bought', 'viewers_who_carted'],
     ['product', 'coupon_use_rate', 'coupons', 'users', 'claimers'],
-    ['product', 'content_click_rate', 'campaign_months', 'clicks', 'impressions', of_product],
+    ['product', 'content_click_rate', 'content', 'clicks', 'impressions'],
     ['product', 'product_amount', 'products', 'line_amount'],
     ['product', 'view_to_pay_rate', 'products', 'viewers_who_carted_and_bought', 'viewers'],
     ['product', 'attach_rate', 'products', 'attached_orders', 'order_count'],
