@@ -159,8 +159,8 @@ acquisition as (
         months.brand_id,
         months.period_kind,
         months.period_id,
-        scaling.new_customers,
-        scaling.customers,
+        coalesce(scaling.new_customers, 0) as new_customers,
+        coalesce(scaling.customers, 0) as customers,
         cohorts.*,
         months.is_observed_7d,
         months.is_observed_30d,
@@ -169,7 +169,7 @@ acquisition as (
         economics.cost_amount,
         economics.new_customers as new_buyers
     from months
-    inner join {{ ref('star_scaling') }} as scaling
+    left join {{ ref('star_scaling') }} as scaling
         on
             months.brand_id = scaling.brand_id
             and months.period_kind = scaling.period_kind
