@@ -47,6 +47,7 @@ class Customer:
     orders: list[dict] = field(default_factory=list)
     spells: dict[str, list[tuple]] = field(default_factory=lambda: defaultdict(list))
     relationships: list[tuple] = field(default_factory=list)  # (kind, key, from, to or None)
+    reach: list[tuple] = field(default_factory=list)  # consent to a private channel: (from, to)
     invited_on: date | None = None
     gender: str | None = None
     province: str | None = None
@@ -96,13 +97,8 @@ class Customer:
             for kind, _, start, end in self.relationships
         )
 
-    def reachable(self, day: date, own: set[str]) -> bool:
-        return any(
-            (kind in ("wecom_contact", "group_member") or (kind == "follower" and key in own))
-            and start <= day
-            and (end is None or day < end)
-            for kind, key, start, end in self.relationships
-        )
+    def reachable(self, day: date) -> bool:
+        return any(start <= day and (end is None or day < end) for start, end in self.reach)
 
     def purchase_days(self, day: date) -> int:
         return len(
@@ -130,7 +126,6 @@ class Facts:
     refunds: dict[str, list[tuple]]  # brand -> (on, amount)
     first_day: dict[str, date]
     promotions: list[tuple]  # (brand or *, id, first, last)
-    own_channels: set[str]
     known_channels: set[str]
     age_bands: list[tuple]
     spend_bands: list[tuple]
@@ -226,9 +221,19 @@ def read_facts(ask: Callable[[str], list[tuple]]) -> Facts:
     ):
         if key in counted:
             found[brand][key].relationships.append((kind, target, start, end))
+    for brand, key, start, end in ask(
+        "select s.brand_id, s.customer_key, s.valid_from, s.valid_to from lifecycle.fct_consent_spells s"
+        " join reference.channels c using (channel) where c.domain = 'private'"
+    ):
+        if key in counted:
+            found[brand][key].reach.append((start, end))
     invited = ask(
         "select map.customer_key, r.accepted_on from staging.stg_landing__referrals r join identity.int_identity__customer_map map on r.invitee_key = map.identifier_key where r.accepted_on is not null"
     )
+    invitations = defaultdict(list)
+    for key, on in invited:
+        if on <= as_of:
+            invitations[key].append(on)
     people = {
         k: row
         for k, *row in ask(
@@ -245,8 +250,7 @@ def read_facts(ask: Callable[[str], list[tuple]]) -> Facts:
         for key, customer in customers.items():
             customer.gender, customer.province, customer.birth = people.get(key, (None, None, None))
             customer.origin = origins.get((brand, key))
-            days = [on for k, on in invited if k == key and on <= as_of]
-            customer.invited_on = min(days, default=None)
+            customer.invited_on = min(invitations[key], default=None)
     return Facts(
         as_of,
         found,
@@ -256,12 +260,6 @@ def read_facts(ask: Callable[[str], list[tuple]]) -> Facts:
             ask("select brand_id, min(as_of_date) from lifecycle.int_stages__calendar group by 1")
         ),
         ask("select brand_id, promotion_id, starts_on, ends_on from reference.promotion_calendar"),
-        {
-            c
-            for (c,) in ask(
-                "select channel from reference.channels where is_free_reach and is_repeat_reach"
-            )
-        },
         known,
         ask("select age_band, from_age, coalesce(below_age, 999) from reference.star_age_bands"),
         ask(
@@ -544,7 +542,7 @@ def _structure(out, summary, period, people, facts) -> None:
             "channel": c.origin or "unknown",
             "spending": f"tier {tier}",
             "member": "yes" if c.has({"member"}, day) else "no",
-            "reachable": "yes" if c.reachable(day, facts.own_channels) else "no",
+            "reachable": "yes" if c.reachable(day) else "no",
             "buyer": "yes" if bought >= 1 else "no",
             "repeat_buyer": "yes" if bought >= 2 else "no",
         }
@@ -582,7 +580,7 @@ def _assets(out, period, people, facts) -> None:
         kind: (lambda c, day, kind=kind: c.has({kind}, day))
         for kind in ("member", "follower", "wecom_contact", "group_member")
     }
-    tests["reachable"] = lambda c, day: c.reachable(day, facts.own_channels)
+    tests["reachable"] = lambda c, day: c.reachable(day)
     tests["miniprogram_30d"] = lambda c, day: lately(c, day, 30)
     tests["miniprogram_365d"] = lambda c, day: lately(c, day, 365)
     for asset, holds in tests.items():
@@ -598,7 +596,7 @@ def _assets(out, period, people, facts) -> None:
             out[(*period.key, asset)]["entered"] = sum(
                 holds(c, day) and not holds(c, day - DAY)
                 for c in people.values()
-                if c.relationships
+                if c.relationships or c.reach
                 for day in days
             )
 
@@ -695,10 +693,11 @@ def products(facts: Facts, again_days: int = 90) -> dict[tuple, dict]:
                 (o["system"], o["id"]),
                 product,
                 amount,
+                quantity,
             )
             for o in facts.lines
             if o["brand"] == brand
-            for product, _, amount in o["lines"]
+            for product, quantity, amount in o["lines"]
         ]
         events = [
             (t[0].date(), k, t[1], t[4], t[5])
@@ -714,7 +713,7 @@ def products(facts: Facts, again_days: int = 90) -> dict[tuple, dict]:
             mine = [x for x in lines if x[0].replace(day=1) == month]
             did = [x for x in events if x[0].replace(day=1) == month]
             baskets: dict[tuple, set] = defaultdict(set)
-            for _, _, order, product, _ in mine:
+            for _, _, order, product, *_ in mine:
                 baskets[order].add(product)
             items = {x[3] for x in mine} | {x[3] for x in did}
             end = (month + timedelta(32)).replace(day=1) - DAY
@@ -722,27 +721,33 @@ def products(facts: Facts, again_days: int = 90) -> dict[tuple, dict]:
             for item in sorted(items):
                 viewed = {k for _, k, e, p, _ in did if p == item and e == "product_view" and k}
                 carted = {k for _, k, e, p, _ in did if p == item and e == "cart_add" and k}
-                bought = {k for _, k, _, p, _ in mine if p == item and k is not None}
+                bought = {k for _, k, _, p, *_ in mine if p == item and k is not None}
                 later = {
                     k
-                    for d, k, _, p, _ in mine
+                    for d, k, _, p, *_ in mine
                     if p == item
                     and k is not None
                     and any(
                         p2 == item and k2 == k and d < d2 <= d + timedelta(again_days)
-                        for d2, k2, _, p2, _ in lines
+                        for d2, k2, _, p2, *_ in lines
                     )
                 }
                 each[item] = (viewed, viewed & carted, viewed & carted & bought, bought, later)
             each["all"] = tuple(set().union(*(sets[i] for sets in each.values())) for i in range(5))
             for item, (viewed, carted, paid, bought, later) in each.items():
                 orders = {o for o, found in baskets.items() if item == "all" or item in found}
-                ratings = [
-                    v
-                    for _, _, e, p, v in did
-                    if e == "review" and v is not None and item in (p, "all")
-                ]
+                here = [(e, k, v) for _, k, e, p, v in did if item in (p, "all")]
+                ratings = [v for e, _, v in here if e == "review" and v is not None]
+                kinds = [e for e, *_ in here]
                 out[brand, month, item] = {
+                    "views": kinds.count("product_view"),
+                    "cart_customers": len({k for e, k, _ in here if e == "cart_add" and k}),
+                    "favorite_customers": len({k for e, k, _ in here if e == "favorite" and k}),
+                    "quantity": sum(x[5] for x in mine if item in (x[3], "all")),
+                    "reviews": kinds.count("review"),
+                    "rated_reviews": len(ratings),
+                    "positive_reviews": sum(v >= 4 for v in ratings),
+                    "positive_review_rate": rate(sum(v >= 4 for v in ratings), len(ratings)),
                     "viewers": len(viewed),
                     "viewers_who_carted": len(carted),
                     "viewers_who_carted_and_bought": len(paid),

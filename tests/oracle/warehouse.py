@@ -39,6 +39,9 @@ class Warehouse:
             *arguments,
         )
 
+    def seed(self) -> None:
+        self._dbt("seed")
+
     def run(self, *, select: list[str]) -> None:
         """Models alone, on the seeds as they are in the database."""
         self._dbt("run", "--select", *select)

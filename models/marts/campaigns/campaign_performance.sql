@@ -54,7 +54,7 @@ first_purchases as (
     group by brand_id, customer_key
 ),
 
--- Orders that name the campaign themselves.
+-- Orders that name the campaign themselves, valid on their day: those that came back since are what a refund rate counts.
 orders as (
     select
         campaigns.brand_id,
@@ -287,11 +287,14 @@ campaign_performance as (
         cast(coalesce(money.discount_amount, 0) as decimal(18, 4)) as discount_amount,
         cast(cast(money.discount_amount as double) / nullif(cast(money.gross_amount as double), 0) as double)
             as coupon_cost_rate,
-        cast(cast(money.net_amount as double) / nullif(cast(costs.cost_amount as double), 0) as double) as direct_roas,
+        cast(
+            cast(coalesce(money.net_amount, 0) as double) / nullif(cast(costs.cost_amount as double), 0) as double
+        ) as direct_roas,
         cast(coalesce(credits.attributed_orders, 0) as decimal(24, 12)) as attributed_orders,
         cast(coalesce(credits.attributed_net_amount, 0) as decimal(24, 8)) as attributed_net_amount,
         cast(
-            cast(credits.attributed_net_amount as double) / nullif(cast(costs.cost_amount as double), 0) as double
+            cast(coalesce(credits.attributed_net_amount, 0) as double) / nullif(cast(costs.cost_amount as double), 0)
+            as double
         ) as roas,
         cast(coalesce(moves.attributed_moves, 0) as decimal(24, 12)) as attributed_moves,
         cast(cast(costs.cost_amount as double) / nullif(money.new_buyers, 0) as double) as cost_per_new_buyer,

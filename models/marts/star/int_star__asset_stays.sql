@@ -1,6 +1,6 @@
 -- Grain: one row per brand, asset, customer and unbroken stay in it (brand_id, asset, customer_key, from_day).
 -- Why: how many people each private asset holds on any day, each counted once however many contacts keep him there.
--- Not here: layers (int_stages__spells); unsubscribed phones, of which no history is landed.
+-- Not here: layers (int_stages__spells); who may be written to by which channel (fct_consent_spells).
 {{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
 
 with counted as (
@@ -13,14 +13,22 @@ relationships as (
         spells.customer_key,
         spells.relationship,
         {{ quanyu.day_number('spells.valid_from') }} as from_day,
-        coalesce({{ quanyu.day_number('spells.valid_to') }}, {{ quanyu.far_day() }}) as to_day,
-        -- A shop's fans are reached at the platform's will; only what the brand may use freely, again and again, is its own.
-        spells.relationship in ('wecom_contact', 'group_member')
-        or spells.relationship = 'follower' and coalesce(channels.is_free_reach and channels.is_repeat_reach, false)
-            as is_reach
+        coalesce({{ quanyu.day_number('spells.valid_to') }}, {{ quanyu.far_day() }}) as to_day
     from {{ ref('fct_relationship_spells') }} as spells
     inner join counted on spells.customer_key = counted.customer_key
-    left join {{ ref('channels') }} as channels on spells.relationship_key = channels.channel
+),
+
+-- Consent to a channel of the private domain; a shop's fans are reached at the platform's will.
+reach as (
+    select
+        spells.brand_id,
+        spells.customer_key,
+        {{ quanyu.day_number('spells.valid_from') }} as from_day,
+        coalesce({{ quanyu.day_number('spells.valid_to') }}, {{ quanyu.far_day() }}) as to_day
+    from {{ ref('fct_consent_spells') }} as spells
+    inner join counted on spells.customer_key = counted.customer_key
+    inner join {{ ref('channels') }} as channels on spells.channel = channels.channel
+    where channels.domain = 'private'
 ),
 
 miniprogram_days as (
@@ -48,8 +56,7 @@ stays as (
         'reachable' as asset,
         from_day,
         to_day
-    from relationships
-    where is_reach
+    from reach
     {%- for days in [30, 365] %}
     union all
     select

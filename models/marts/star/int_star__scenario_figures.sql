@@ -159,8 +159,8 @@ acquisition as (
         months.brand_id,
         months.period_kind,
         months.period_id,
-        scaling.new_customers,
-        scaling.customers,
+        coalesce(scaling.new_customers, 0) as new_customers,
+        coalesce(scaling.customers, 0) as customers,
         cohorts.*,
         months.is_observed_7d,
         months.is_observed_30d,
@@ -169,7 +169,7 @@ acquisition as (
         economics.cost_amount,
         economics.new_customers as new_buyers
     from months
-    inner join {{ ref('star_scaling') }} as scaling
+    left join {{ ref('star_scaling') }} as scaling
         on
             months.brand_id = scaling.brand_id
             and months.period_kind = scaling.period_kind
@@ -197,14 +197,44 @@ tiers as (
     group by brand_id, period_id
 ),
 
+-- People in a layer who were no members on the eve of the month, and those of them who joined in it.
+outside as (
+    select
+        months.period_key,
+        structure.customers - structure.member_customers as outside_members
+    from months
+    inner join {{ ref('star_triangulating') }} as structure
+        on months.brand_id = structure.brand_id and months.day_before = structure.last_on
+    where structure.period_kind = 'month' and structure.layer = 'all'
+),
+
 joining as (
     select
-        brand_id,
-        period_kind,
-        period_id,
-        lag(customers - member_customers) over (partition by brand_id order by last_on) as outside_members
-    from {{ ref('star_triangulating') }}
-    where period_kind = 'month' and layer = 'all'
+        months.period_key,
+        count(distinct stays.customer_key) as joined_members
+    from months
+    inner join {{ ref('int_star__asset_stays') }} as stays
+        on
+            stays.asset = 'member'
+            and months.brand_id = stays.brand_id
+            and stays.from_day
+            between {{ quanyu.day_number('months.starts_on') }} and {{ quanyu.day_number('months.last_on') }}
+    inner join {{ ref('int_stages__spells') }} as layers
+        on
+            layers.model = '{{ var("star_stage_model") }}'
+            and stays.brand_id = layers.brand_id
+            and stays.customer_key = layers.customer_key
+            and layers.valid_from <= months.day_before
+            and (layers.valid_to is null or layers.valid_to > months.day_before)
+    left join {{ ref('int_star__asset_stays') }} as earlier
+        on
+            earlier.asset = 'member'
+            and stays.brand_id = earlier.brand_id
+            and stays.customer_key = earlier.customer_key
+            and earlier.from_day <= {{ quanyu.day_number('months.day_before') }}
+            and earlier.to_day > {{ quanyu.day_number('months.day_before') }}
+    where earlier.customer_key is null
+    group by months.period_key
 ),
 
 members as (
@@ -214,9 +244,12 @@ members as (
         assets.period_id,
         assets.customers,
         assets.entered,
-        joining.outside_members
+        outside.outside_members,
+        coalesce(joining.joined_members, 0) as joined_members
     from {{ ref('star_assets') }} as assets
-    left join joining on assets.brand_id = joining.brand_id and assets.period_id = joining.period_id
+    inner join months on assets.brand_id = months.brand_id and assets.period_id = months.period_id
+    left join outside on months.period_key = outside.period_key
+    left join joining on months.period_key = joining.period_key
     where assets.asset = 'member' and assets.period_kind = 'month'
 ),
 
@@ -257,13 +290,26 @@ member_money as (
     group by months.brand_id, months.period_kind, months.period_id
 ),
 
+-- Who claimed a coupon, and who used one, too; points are no coupon.
+coupons as (
+    select
+        months.brand_id,
+        months.period_kind,
+        months.period_id,
+        sum(people.has_coupon_claim) as claimers,
+        sum(people.has_coupon_claim * people.has_coupon_use) as users
+    from {{ ref('int_star__customer_periods') }} as people
+    inner join months on people.period_key = months.period_key
+    group by months.brand_id, months.period_kind, months.period_id
+),
+
 -- What a member will be worth is known for today alone.
 member_clv as (
     select
         months.brand_id,
         months.period_kind,
         months.period_id,
-        sum(worth.clv) as clv,
+        sum(coalesce(worth.clv, 0)) as clv,
         count(*) as customers
     from months
     inner join as_of on months.last_on = as_of.as_of_date
@@ -274,7 +320,7 @@ member_clv as (
             and stays.from_day <= {{ quanyu.day_number('months.last_on') }}
             and stays.to_day > {{ quanyu.day_number('months.last_on') }}
     inner join counted on stays.customer_key = counted.customer_key
-    inner join {{ ref('clv_customers') }} as worth
+    left join {{ ref('clv_customers') }} as worth
         on months.brand_id = worth.brand_id and counted.customer_id = worth.customer_id
     group by months.brand_id, months.period_kind, months.period_id
 ),
@@ -300,13 +346,27 @@ campaign_months as (
         substring(cast(campaigns.starts_on as {{ dbt.type_string() }}), 1, 7) as period_id,
         campaigns.scenario,
         sum(campaigns.clicking_customers) as clicking_customers,
-        sum(campaigns.delivered_customers) as delivered_customers,
-        sum(campaigns.clicks) as clicks,
-        sum(campaigns.impressions) as impressions
+        sum(campaigns.delivered_customers) as delivered_customers
     from {{ ref('campaign_performance') }} as campaigns
     inner join as_of on campaigns.starts_on <= as_of.as_of_date
     group by
         campaigns.brand_id, substring(cast(campaigns.starts_on as {{ dbt.type_string() }}), 1, 7), campaigns.scenario
+),
+
+-- Content is shown and clicked on days, whenever its campaign began.
+content as (
+    select
+        months.brand_id,
+        months.period_kind,
+        months.period_id,
+        sum(costs.clicks) as clicks,
+        sum(costs.impressions) as impressions
+    from {{ ref('stg_landing__campaign_costs') }} as costs
+    inner join {{ ref('stg_landing__campaigns') }} as campaigns on costs.campaign_id = campaigns.campaign_id
+    inner join months
+        on campaigns.brand_id = months.brand_id and costs.spent_on between months.starts_on and months.last_on
+    where campaigns.scenario = 'product'
+    group by months.brand_id, months.period_kind, months.period_id
 ),
 
 products as (
@@ -334,11 +394,20 @@ valued as (
 
 structured as (
     select
-        structure.*,
-        lively.layer_customers as customers_before
-    from {{ ref('star_triangulating') }} as structure
-    inner join lively on structure.brand_id = lively.brand_id and structure.period_id = lively.period_id
-    where structure.period_kind = 'month' and structure.layer = 'all'
+        lively.brand_id,
+        lively.period_kind,
+        lively.period_id,
+        lively.layer_customers as customers_before,
+        coalesce(structure.customers, 0) as customers,
+        coalesce(structure.reachable_customers, 0) as reachable_customers,
+        structure.channel_hhi
+    from lively
+    left join {{ ref('star_triangulating') }} as structure
+        on
+            lively.brand_id = structure.brand_id
+            and lively.period_kind = structure.period_kind
+            and lively.period_id = structure.period_id
+            and structure.layer = 'all'
 ),
 
 thriving as (
@@ -352,7 +421,6 @@ reachable as (
 ),
 
 {% set of_membership = "scenario = 'membership'" -%}
-{% set of_product = "scenario = 'product'" -%}
 {% set baseline_known = 'days_known_before >= ' ~ var('promotion_baseline_days') -%}
 {% set warm_up_known = 'days_known_before >= ' ~ var('promotion_warm_up_days') -%}
 {% set figures = [
@@ -370,7 +438,7 @@ reachable as (
     ['acquisition', 'value_90d_to_cost', 'acquisition', 'case when is_observed_90d then value_90d end', 'cost_amount'],
     ['membership', 'members', 'members', 'customers'],
     ['membership', 'new_members', 'members', 'entered'],
-    ['membership', 'join_rate', 'members', 'entered', 'outside_members'],
+    ['membership', 'join_rate', 'members', 'joined_members', 'outside_members'],
     ['membership', 'top_tier_share', 'tiers', 'top_members', 'members'],
     ['membership', 'upgrade_rate', 'tiers', 'upgraded', 'members_before'],
     ['membership', 'downgrade_rate', 'tiers', 'downgraded', 'members_before'],
@@ -386,8 +454,8 @@ reachable as (
     ['product', 'new_buyer_share', 'products', 'new_buyers', 'buyers'],
     ['product', 'view_to_cart_rate', 'products', 'viewers_who_carted', 'viewers'],
     ['product', 'cart_to_pay_rate', 'products', 'viewers_who_carted_and_bought', 'viewers_who_carted'],
-    ['product', 'coupon_use_rate', 'lively', 'benefit_using_customers', 'benefit_customers'],
-    ['product', 'content_click_rate', 'campaign_months', 'clicks', 'impressions', of_product],
+    ['product', 'coupon_use_rate', 'coupons', 'users', 'claimers'],
+    ['product', 'content_click_rate', 'content', 'clicks', 'impressions'],
     ['product', 'product_amount', 'products', 'line_amount'],
     ['product', 'view_to_pay_rate', 'products', 'viewers_who_carted_and_bought', 'viewers'],
     ['product', 'attach_rate', 'products', 'attached_orders', 'order_count'],

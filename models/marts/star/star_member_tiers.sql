@@ -14,11 +14,19 @@ told as (
     select
         memberships.brand_id,
         memberships.member_key,
+        spells.joined_at,
         memberships.occurred_at,
         memberships.occurred_on,
         memberships.tier,
         tiers.tier_rank
     from {{ ref('stg_landing__memberships') }} as memberships
+    -- A tier is of one membership: who quits and joins again does not bring it along.
+    inner join {{ ref('fct_membership_spells') }} as spells
+        on
+            memberships.brand_id = spells.brand_id
+            and memberships.member_key = spells.membership_key
+            and memberships.occurred_at >= spells.joined_at
+            and (spells.quit_at is null or memberships.occurred_at < spells.quit_at)
     left join {{ ref('member_tiers') }} as tiers
         on
             memberships.tier = tiers.tier
@@ -35,12 +43,13 @@ tier_days as (
     select
         brand_id,
         member_key,
+        joined_at,
         occurred_on,
         tier,
         tier_rank
     from told
     qualify row_number() over (
-        partition by brand_id, member_key, occurred_on order by occurred_at desc, tier desc
+        partition by brand_id, member_key, joined_at, occurred_on order by occurred_at desc, tier desc
     ) = 1
 ),
 
@@ -48,7 +57,7 @@ tier_stays as (
     select
         *,
         lead(occurred_on, 1, {{ quanyu.far_date() }}) over (
-            partition by brand_id, member_key order by occurred_on
+            partition by brand_id, member_key, joined_at order by occurred_on
         ) as told_until
     from tier_days
 ),
@@ -81,11 +90,15 @@ on_days as (
         on
             spells.brand_id = tier_stays.brand_id
             and spells.membership_key = tier_stays.member_key
+            and spells.joined_at = tier_stays.joined_at
             and tier_stays.occurred_on <= case when bounds.is_end = 1 then periods.last_on else periods.day_before end
             and tier_stays.told_until > case when bounds.is_end = 1 then periods.last_on else periods.day_before end
     qualify row_number() over (
         partition by periods.period_key, bounds.is_end, counted.customer_key
-        order by coalesce(tier_stays.tier_rank, 0) desc, coalesce(tier_stays.tier, 'unknown') desc
+        order by
+            coalesce(tier_stays.tier_rank, 0) desc,
+            case when tier_stays.tier is null then 1 else 0 end,
+            tier_stays.tier desc
     ) = 1
 ),
 

@@ -1,0 +1,376 @@
+"""A hundred random brands in one made-up warehouse, for STAR, campaigns, products and attribution: 82 days with the traps of
+these marts. Ties in a second, days on an edge, refunds in part, in full and too late, unknown channels, anonymous orders,
+contacts won, lost and won again, stays end to end, campaigns that end 30 and 60 days before the as-of date, hold-outs,
+dead numbers, unsubscriptions, tiers that rise and fall."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+
+import pyarrow as pa
+from compiled import Warehouse
+
+from tests.oracle.star import LAYERS
+
+AS_OF = dt.date(2026, 6, 18)
+START = dt.date(2026, 3, 28)
+PAIRS = 50  # of brands that share their customers
+EDGES = [dt.date(2026, 4, 1), dt.date(2026, 4, 19), dt.date(2026, 4, 30), dt.date(2026, 5, 19),
+    dt.date(2026, 5, 30), dt.date(2026, 5, 31), AS_OF]  # fmt: skip
+EVENTS = [
+    "ad_impression", "product_view", "product_view", "store_view", "cart_add", "cart_add", "search_brand", "message_in",
+    "share", "coupon_claim", "coupon_use", "points_earn", "points_redeem", "review", "favorite", "group_leave", "live_watch",
+]  # fmt: skip
+CHANNELS = ["tmall", "ads", "miniprogram", "miniprogram", "community_group", "wecom", "a_new_one", None]  # fmt: skip
+TABLES = {
+    "lifecycle.fct_touchpoints": "source_system varchar, event_id bigint, brand_id varchar, customer_key bigint, occurred_at timestamp, occurred_on date, event_type varchar, channel varchar, campaign_id varchar, product_id varchar, event_value decimal(18, 4)",
+    "lifecycle.fct_orders": "source_system varchar, order_id varchar, brand_id varchar, customer_key bigint, is_anonymous boolean, ordered_at timestamp, ordered_on date, purchased_on date, channel varchar, campaign_id varchar, valid_from date, valid_to date, gross_amount decimal(18, 4), discount_amount decimal(18, 4), paid_amount decimal(18, 4), net_amount decimal(18, 4), is_valid_purchase boolean",
+    "lifecycle.fct_refunds": "brand_id varchar, source_system varchar, order_id varchar, is_linked boolean, customer_key bigint, refunded_on date, refund_amount decimal(18, 4)",
+    "lifecycle.fct_order_lines": "source_system varchar, order_id varchar, brand_id varchar, customer_key bigint, purchased_on date, is_valid_purchase boolean, product_id varchar, quantity integer, line_amount decimal(18, 4)",
+    "lifecycle.int_stages__spells": "model varchar, brand_id varchar, customer_key bigint, stage varchar, stage_rank smallint, previous_rank smallint, valid_from date, valid_to date",
+    "lifecycle.fct_relationship_spells": "brand_id varchar, customer_key bigint, relationship varchar, relationship_key varchar, valid_from date, valid_to date",
+    "staging.stg_landing__messages": "message_id bigint, identifier_key bigint, campaign_id varchar, channel varchar, sent_at timestamp, sent_on date, delivered_at timestamp, opened_at timestamp, clicked_at timestamp, unsubscribed_at timestamp, failed_reason varchar, is_control boolean",
+    "staging.stg_landing__memberships": "brand_id varchar, member_id varchar, member_key bigint, occurred_at timestamp, occurred_on date, channel varchar, store_id varchar, staff_id varchar, membership_event varchar, tier varchar",
+    "staging.stg_landing__referrals": "invitee_key bigint, accepted_on date",
+    "staging.stg_landing__campaigns": "campaign_id varchar, brand_id varchar, campaign_name varchar, scenario varchar, channel varchar, starts_on date, ends_on date, budget_amount decimal(18, 4)",
+    "staging.stg_landing__campaign_costs": "campaign_id varchar, spent_on date, channel varchar, impressions bigint, clicks bigint, cost_amount decimal(18, 4)",
+    "identity.dim_customers": "customer_key bigint, gender varchar, province varchar, birth_date date",
+    "identity.int_identity__customer_map": "identifier_key bigint, customer_key bigint, customer_id varchar, is_anonymous_visitor boolean",
+    "marts.rfm_customers": "as_of_date date, brand_id varchar, scope varchar, customer_id varchar, rfm_code varchar, rfm_class varchar",
+    "reference.promotion_calendar": "brand_id varchar, promotion_id varchar, promotion varchar, name_en varchar, name_zh varchar, starts_on date, ends_on date",
+}  # fmt: skip
+# What the layers below would make of these facts, in the shortest words.
+DERIVED = {
+    "identity.int_identity__resolution": "select *, null::timestamp as valid_from, null::timestamp as valid_to from identity.int_identity__customer_map",
+    "lifecycle.int_lifecycle__touched_customers": "select distinct customer_key from identity.int_identity__customer_map",
+    "staging.stg_landing__products": "select unnest(['p1', 'p2']) as product_id, 'n' as product_name, 'c' as category",
+    "marts.clv_customers": "select brand_id, 'C' || customer_key as customer_id, cast(sum(net_amount) + count(*) as decimal(18, 4)) as clv"
+    " from lifecycle.fct_orders where customer_key is not null and valid_from is not null group by all",
+    "lifecycle.int_stages__calendar": f"select brand_id, cast(day as date) as as_of_date from (select distinct brand_id from staging.stg_landing__campaigns)"
+    f" cross join range(date '{START}', date '{AS_OF}' + 1, interval 1 day) as days (day)",
+    "lifecycle.int_stages__daily": """
+        select stages.model, c.brand_id, c.as_of_date, stages.stage, stages.rank as stage_rank, count(s.customer_key) as customers
+        from lifecycle.int_stages__calendar c cross join reference.stages
+        left join lifecycle.int_stages__spells s on s.model = stages.model and s.stage = stages.stage
+            and s.brand_id = c.brand_id and s.valid_from <= c.as_of_date and coalesce(s.valid_to, date '9999-12-31') > c.as_of_date
+        where stages.model = 'five_r' group by all""",
+    "lifecycle.int_stages__origins": "select brand_id, customer_key, min(channel) as acquisition_channel"
+    " from lifecycle.fct_touchpoints where channel is not null group by all",
+}  # fmt: skip
+SEEDS = {
+    "channels": "",
+    "event_types": "",
+    "stages": "",
+    "star_goals": "",
+    "member_tiers": "",
+    "star_scenario_measures": ", types={'target': 'DECIMAL(18,6)', 'weight': 'DECIMAL(18,6)'}",
+    "star_age_bands": ", types={'below_age': 'INTEGER'}",
+    "rfm_breakpoints": ", types={'above': 'DECIMAL(18,4)', 'up_to': 'DECIMAL(18,4)'}",
+}
+
+
+class Rows(dict):
+    def add(self, table: str, *row) -> None:
+        self.setdefault(table, []).append(row)
+
+    def load(self, warehouse: Warehouse) -> None:
+        for table, columns in TABLES.items():
+            names = [column.split()[0] for column in columns.split(", ") if not column[0].isdigit()]
+            warehouse.connection.execute(f"create or replace table {table} ({columns})")
+            rows = self.get(table, [])
+            if rows:
+                arrays = [pa.array(values) for values in zip(*rows, strict=True)]
+                landed = pa.table(arrays, names=names)  # noqa: F841
+                warehouse.connection.execute(f"insert into {table} select * from landed")
+
+
+class Pair:
+    """Two brands and the customers whom they share, the first of them known by a device alone."""
+
+    def __init__(self, number: int, rows: Rows, people: int) -> None:
+        self.rng = random.Random(number)
+        self.rows = rows
+        self.brands = [f"b{number:02}a", f"b{number:02}b"]
+        self.keys = [number * 100 + i for i in range(people + 1)]
+        for brand in self.brands:
+            self.campaigns(brand)
+        for key in self.keys:
+            self.person(key)
+        for number_ in range(3):
+            self.order(None, self.brands[0], number_, [])
+        rows.add(
+            "lifecycle.fct_refunds",
+            self.brands[0],
+            "s",
+            None,
+            False,
+            self.keys[1],
+            self.day(),
+            self.rng.choice([3, 7]),
+        )
+
+    def day(self, first: dt.date = START) -> dt.date:
+        near = [d for d in EDGES if d >= first]
+        if near and self.rng.random() < 0.3:
+            return self.rng.choice(near)
+        return first + dt.timedelta(self.rng.randrange((AS_OF - first).days + 1))
+
+    def at(self, day: dt.date) -> dt.datetime:
+        return dt.datetime.combine(
+            day, dt.time(self.rng.choice([0, 9, 23]), self.rng.choice([0, 30]))
+        )
+
+    def campaigns(self, brand: str) -> None:
+        rng, days = self.rng, dt.timedelta
+        for name, scenario, channel in (
+            ("ads", "acquisition", "ads"),
+            ("sms", "membership", "sms"),
+            ("seed", "product", "xiaohongshu"),
+            ("fest", "promotion", "tmall"),
+        ):
+            start = self.day()
+            end = rng.choice(
+                [d for d in (AS_OF - days(60), AS_OF - days(59), AS_OF - days(30), AS_OF - days(29), AS_OF, AS_OF + days(9)) if d >= start]
+            )  # fmt: skip
+            self.rows.add(
+                "staging.stg_landing__campaigns", f"{brand}-{name}", brand, name, scenario, channel, start, end,
+                rng.choice([None, 500])
+            )  # fmt: skip
+            for _ in range(rng.choice([0, 0, 1, 3])):
+                shown = rng.choice([0, 100, 1000])
+                on = rng.choice([self.day(), self.day(), AS_OF + days(1)])
+                self.rows.add(
+                    "staging.stg_landing__campaign_costs", f"{brand}-{name}", on, rng.choice([channel, None]), shown,
+                    shown // 10, rng.choice([0, 10, 33])
+                )  # fmt: skip
+        # A promotion of the brand's own, held twice, and one that ended 30 days ago.
+        for name, first, last in (
+            ("own_1", dt.date(2026, 4, 4), dt.date(2026, 4, 6)),
+            ("own_2", dt.date(2026, 4, 14), rng.choice([AS_OF - days(60), AS_OF - days(59)])),
+            ("late_1", dt.date(2026, 5, 10), rng.choice([AS_OF - days(30), AS_OF - days(29)])),
+        ):
+            self.rows.add(
+                "reference.promotion_calendar",
+                brand,
+                name,
+                name.split("_")[0],
+                name,
+                name,
+                first,
+                last,
+            )
+
+    def campaign(self, brand: str, names: tuple = ("ads", "sms", "seed", "fest")) -> str | None:
+        # Now and then one that was never landed, or none.
+        return self.rng.choice([None, None, "unheard_of", *(f"{brand}-{n}" for n in names)])
+
+    def person(self, key: int) -> None:
+        rng = self.rng
+        visitor = key == self.keys[0]
+        self.rows.add("identity.int_identity__customer_map", key, key, f"C{key}", visitor)
+        born = rng.choice([None, dt.date(2001, 6, 18), dt.date(2001, 6, 19), dt.date(2008, 4, 30)])
+        self.rows.add(
+            "identity.dim_customers",
+            key,
+            rng.choice(["f", "m", None]),
+            rng.choice(["上海", None]),
+            born,
+        )
+        if rng.random() < 0.3:
+            self.rows.add("staging.stg_landing__referrals", key, rng.choice([None, self.day()]))
+        for brand in self.brands:
+            touches = self.touches(key, brand)
+            if visitor:
+                continue
+            sent = self.messages(key, brand)
+            for number in range(rng.choice([0, 0, 1, 2, 4])):
+                self.order(key, brand, number, touches[:2] + sent)
+            self.cards(key, brand)
+            self.contacts(key, brand)
+            self.stays(key, brand, touches)
+            for on in (dt.date(2026, 3, 31), dt.date(2026, 4, 30), dt.date(2026, 5, 31)):
+                if rng.random() < 0.5:
+                    code = rng.choice(["111", "011", "000"])
+                    for scope in ("all", "online"):
+                        self.rows.add(
+                            "marts.rfm_customers", on, brand, scope, f"C{key}", code if scope == "all" else "110",
+                            f"class {code}" if scope == "all" else "other"
+                        )  # fmt: skip
+
+    def touches(self, key: int, brand: str) -> list[dt.datetime]:
+        rng = self.rng
+        touches = []
+        for _ in range(rng.choice([0, 1, 4, 12, 25])):
+            touches.append(self.at(self.day()))
+            product = rng.choice(["p1", "p2", "p3", None])
+            for _ in range(rng.choice([1, 1, 1, 2])):
+                self.rows.add(
+                    "lifecycle.fct_touchpoints", "s", len(self.rows.get("lifecycle.fct_touchpoints", [])), brand, key,
+                    touches[-1], touches[-1].date(), rng.choice(EVENTS), rng.choice(CHANNELS), self.campaign(brand),
+                    product, rng.choice([3, 5, None])
+                )  # fmt: skip
+        return touches
+
+    def messages(self, key: int, brand: str) -> list[dt.datetime]:
+        """Messages, and moments at the ends of the days in which their purchases count."""
+        rng, moments = self.rng, []
+        for name in rng.sample(["sms", "ads"], rng.choice([0, 1, 1, 2])):
+            control = rng.random() < 0.3
+            for _ in range(rng.choice([1, 1, 2])):
+                day = rng.choice([self.day(), AS_OF - dt.timedelta(7), AS_OF - dt.timedelta(6)])
+                sent = self.at(day)
+                moments += [sent + dt.timedelta(rng.choice([0, 7, 8])) for _ in range(2)]
+                failed = rng.choice([None, None, None, "full"])
+                later = [
+                    None
+                    if control or failed or rng.random() < 0.4
+                    else sent + dt.timedelta(rng.choice([0, 0, 1, 40]))
+                    for _ in range(4)
+                ]
+                for n in (1, 2):  # nobody opens or clicks what has not arrived
+                    later[n] = later[n] and later[0] and max(later[n], later[0])
+                self.rows.add(
+                    "staging.stg_landing__messages", len(self.rows.get("staging.stg_landing__messages", [])), key,
+                    rng.choice([f"{brand}-{name}", f"{brand}-{name}", f"{brand}-{name}", "unheard_of"]),
+                    rng.choice(["sms", "sms", "wecom", "official_account"]), sent, day, *later, failed, control
+                )  # fmt: skip
+
+        return [moment for moment in moments if moment.date() <= AS_OF]
+
+    def order(self, key: int | None, brand: str, number: int, moments: list) -> None:
+        rng = self.rng
+        at = rng.choice([self.at(self.day()), *moments])
+        bought = min(at.date() + dt.timedelta(rng.choice([0, 0, 0, 1, 9])), AS_OF)
+        paid = rng.choice([50, 100, 101, 999.99])
+        name, valid = f"o{key}-{brand}-{number}", rng.random() < 0.85
+        back, refunded_on, so_far = [], None, 0
+        for share in rng.choice([[], [], [0.5], [0.5, 0.5], [1]]):
+            back.append((self.day(bought), round(paid * share, 2)))
+        for on, amount in sorted(back):
+            self.rows.add("lifecycle.fct_refunds", brand, "s", name, True, key, on, amount)
+            so_far += amount
+            refunded_on = refunded_on or (on if so_far >= paid else None)
+        until, discount = refunded_on if valid else None, rng.choice([0, 10])
+        is_purchase = valid and until is None
+        self.rows.add(
+            "lifecycle.fct_orders", "s", name, brand, key, key is None, at, at.date(), bought, rng.choice(CHANNELS),
+            self.campaign(brand), bought if valid else None, until, paid + discount, discount, paid, paid - so_far, is_purchase
+        )  # fmt: skip
+        for product in rng.sample(["p1", "p2", "p3"], rng.choice([1, 1, 2])):
+            self.rows.add(
+                "lifecycle.fct_order_lines", "s", name, brand, key, bought, is_purchase, product, rng.choice([1, 3]), paid / 2
+            )  # fmt: skip
+
+    def cards(self, key: int, brand: str) -> None:
+        """A membership, perhaps quit and begun anew, perhaps with a second card; its tiers rise and fall."""
+        rng = self.rng
+        for card in range(rng.choice([0, 1, 1, 2])):
+            member = key * 10 + card
+            self.rows.add(
+                "identity.int_identity__customer_map", member * 1000, key, f"C{key}", False
+            )
+            start = self.day()
+            while start < AS_OF:
+                end = rng.choice([None, start + dt.timedelta(rng.randrange(1, 25))])
+                if end and end >= AS_OF:
+                    end = None
+                self.card_events(brand, member * 1000, start, end)
+                self.rows.add(
+                    "lifecycle.fct_relationship_spells",
+                    brand,
+                    key,
+                    "member",
+                    str(member),
+                    start,
+                    end,
+                )
+                if end is None or rng.random() < 0.5:
+                    break
+                start = end + dt.timedelta(rng.choice([1, 5]))
+
+    def card_events(self, brand: str, member: int, start: dt.date, end: dt.date | None) -> None:
+        rng = self.rng
+
+        def event(at: dt.datetime, kind: str, tier: str | None) -> None:
+            self.rows.add(
+                "staging.stg_landing__memberships", brand, str(member), member, at, at.date(), rng.choice(CHANNELS), None, None, kind,
+                tier
+            )  # fmt: skip
+
+        tiers = [None, "silver", "gold", "platinum", "black"]
+        event(dt.datetime.combine(start, dt.time(1)), "join", rng.choice(tiers))
+        for minute in range(rng.choice([0, 1, 3])):
+            on = self.day(start)
+            if end is None or on < end:
+                event(dt.datetime.combine(on, dt.time(5, minute)), "tier", rng.choice(tiers))
+        if end:
+            event(dt.datetime.combine(end, dt.time(22)), "quit", None)
+
+    def contacts(self, key: int, brand: str) -> None:
+        rng = self.rng
+        for kind, target in (
+            ("follower", "tmall"),
+            ("follower", "official_account"),
+            ("wecom_contact", "s1"),
+            ("group_member", "g1"),
+        ):
+            start = self.day()
+            while rng.random() < 0.4 and start < AS_OF:
+                end = rng.choice([None, start + dt.timedelta(rng.randrange(1, 20))])
+                self.rows.add("lifecycle.fct_relationship_spells", brand, key, kind, target, start, end)  # fmt: skip
+                if end is None or end >= AS_OF:
+                    break
+                start = end + dt.timedelta(rng.choice([0, 1, 5]))
+
+    def stays(self, key: int, brand: str, touches: list) -> None:
+        """A stay begins on a day on which something touched the customer, as every rule of the seeds has it."""
+        rng = self.rng
+        for model, stages in (("five_r", LAYERS), ("aipl", ["A", "I", "P", "L"])):
+            until, rank = None, 0
+            for start in sorted({t.date() for t in touches if rng.random() < 0.6}):
+                if until and start < until:
+                    continue
+                before = rank if until == start else 0
+                rank = rng.choice([r for r in range(1, len(stages) + 1) if r != before])
+                until = start + dt.timedelta(rng.choice([1, 3, 10, 30]))
+                following = [t.date() for t in touches if start < t.date() <= until]
+                until = rng.choice([until, *following])
+                self.rows.add(
+                    "lifecycle.int_stages__spells", model, brand, key, stages[rank - 1], rank, before, start, until
+                )  # fmt: skip
+
+
+def hundred_brands(pairs: int = PAIRS, people: int = 4) -> Warehouse:
+    rows = Rows()
+    for number in range(pairs):
+        Pair(number, rows, people)
+    # Of everybody, still running, and over before anything is known.
+    rows.add(
+        "reference.promotion_calendar",
+        "*",
+        "618_2026",
+        "618",
+        "618",
+        "618",
+        dt.date(2026, 5, 31),
+        dt.date(2026, 6, 20),
+    )
+    rows.add(
+        "reference.promotion_calendar",
+        "*",
+        "38_2026",
+        "38",
+        "38",
+        "38",
+        dt.date(2026, 3, 1),
+        dt.date(2026, 3, 8),
+    )
+    warehouse = Warehouse()
+    warehouse.table("reference.as_of", f"select date '{AS_OF}' as as_of_date")
+    for seed, types in SEEDS.items():
+        warehouse.seed(seed, types)
+    rows.load(warehouse)
+    for name, query in DERIVED.items():
+        warehouse.table(name, query)
+    return warehouse
