@@ -292,13 +292,11 @@ class Replay:
         with duckdb.connect() as both:
             both.execute(f"attach '{self.database}' as refreshed (read_only)")
             both.execute(f"attach '{self.rebuilt / 'warehouse.duckdb'}' as rebuilt (read_only)")
-            tables = {name: _tables(both, name) for name in ("refreshed", "rebuilt")}
-            # What an earlier, larger selection left behind is older than the rebuild.
-            names = tables["rebuilt"]
-            owners = _owners(both) if names else {}
+            names = _tables(both)
+            owners = _owners(both)
             self.result.comparisons += 1
             self.result.tables = max(self.result.tables, len(names))
-            for table in sorted(names, key=lambda name: (LAYERS.index(name.split(".")[0]), name)):
+            for table in names:
                 if difference := self._difference(both, table, delivery, owners):
                     self.result.differences.append(difference)
 
@@ -319,13 +317,15 @@ class Replay:
             side: f"select {listed} from {side}.{table} {where}"
             for side in ("refreshed", "rebuilt")
         }
+        self.result.rows += both.execute(f"select count(*) from ({sides['rebuilt']})").fetchone()[0]
+        if schema == "marts" and _same_order(both, sides):
+            return None
         kept = both.execute(f"{sides['refreshed']} except all {sides['rebuilt']}").fetchall()
         built = both.execute(f"{sides['rebuilt']} except all {sides['refreshed']}").fetchall()
-        self.result.rows += both.execute(f"select count(*) from ({sides['rebuilt']})").fetchone()[0]
-        if not kept and not built and schema == "marts" and not _same_order(both, sides):
-            kept, built = [("another order",)], []
         if not kept and not built:
-            return None
+            if schema != "marts":
+                return None
+            kept = [("the same rows in another order",)]
         named = {
             whose
             for row in kept + built
@@ -337,23 +337,22 @@ class Replay:
         )
 
 
-def _tables(both, database: str) -> list[str]:
-    return [
-        f"{schema}.{name}"
-        for schema, name in both.execute(
-            "select schema_name, table_name from duckdb_tables() where database_name = ? and not temporary order by all",
-            [database],
-        ).fetchall()
-        if schema in LAYERS and f"{schema}.{name}" not in MEMORIES
-    ]
+def _tables(both) -> list[str]:
+    """Tables of the rebuilt warehouse that are compared, the lowest layer first. One that the other lacks is an error."""
+    names = both.execute(
+        "select schema_name || '.' || table_name from duckdb_tables() where database_name = 'rebuilt' order by all"
+    ).fetchall()
+    compared = [name for (name,) in names if name.split(".")[0] in LAYERS and name not in MEMORIES]
+    return sorted(compared, key=lambda name: LAYERS.index(name.split(".")[0]))
 
 
 def _same_order(both, sides: dict[str, str]) -> bool:
     """A mart is ordered by its key: the same rows lie in the same places."""
-    hashes = [
-        both.execute(f"select hash(rows) from ({sql}) as rows").fetchall() for sql in sides.values()
-    ]
-    return hashes[0] == hashes[1]
+    one, other = (
+        both.execute(f"select hash(rows) as hash from ({sql}) as rows").fetchnumpy()["hash"]
+        for sql in sides.values()
+    )
+    return len(one) == len(other) and bool((one == other).all())
 
 
 def _owners(both) -> dict[object, str]:
@@ -385,16 +384,13 @@ def explain(
     text += [str(one) for one in (unowned or result.differences)[:3]]
     if not by_owner:
         return "\n".join([*text, "no history is named by the rows that differ"])
-    chosen = min((histories[tag] for tag in by_owner), key=lambda history: len(history.rows))
-    found = by_owner[chosen.tag]
-    delivery = found[0].delivery
-    lowest = found[0].table.split(".")[0]
-    tables = [one.table for one in found if one.table.split(".")[0] == lowest]
-    # Whose tables are below the marts: what comes after the refresh that differs plays no part.
-    steps = world.steps[: delivery + 1]
-    last = (
-        KEEPING if lowest != "marts" else (*KEEPING, *(f"+{t.split('.')[1]}" for t in tables[:3]))
-    )
+    smallest = sorted((histories[tag] for tag in by_owner), key=lambda one: len(one.rows))[:10]
+    found = [one for history in smallest for one in by_owner[history.tag]]
+    delivery = result.differences[0].delivery
+    # What differs lowest is enough to tell whether a candidate still does.
+    lowest = min((one.table.split(".")[0] for one in found), key=LAYERS.index)
+    tables = {one.table.split(".")[1] for one in found if one.table.startswith(lowest)}
+    last = (*KEEPING, *(f"+{name}" for name in sorted(tables)[:5]))
     until = time.monotonic() + seconds
     rounds = 0
 
@@ -408,37 +404,58 @@ def explain(
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def verdicts(candidates: list[tuple[Row, ...]], steps: Sequence[Step] = steps) -> list[bool]:
+    def verdicts(candidates: list[tuple[Row, ...]], steps: Sequence[Step]) -> list[bool]:
         if time.monotonic() > until:
             return [False] * len(candidates)
         bad = play(candidates, steps).owners()
         return [f"h{at + 1:05d}" in bad for at in range(len(candidates))]
 
-    rows = tuple(row for row in chosen.rows if row.first <= delivery)
-    if not verdicts([rows])[0]:
+    # Mostly one refresh is to blame. Two plain deliveries are the cheapest to look at, so they are tried first.
+    steps, two = world.steps[: delivery + 1], (Step(), Step())
+    halves = [
+        (one, _in_two(one.rows, cut, delivery))
+        for one in smallest
+        for cut in range(1, delivery + 1)
+    ]
+    fails = verdicts([rows for _, rows in halves], two) if halves else []
+    differing = [half for half, is_bad in zip(halves, fails, strict=True) if is_bad]
+    chosen, rows = min(
+        differing
+        or [(smallest[0], tuple(row for row in smallest[0].rows if row.first <= delivery))],
+        key=lambda half: len(half[1]),
+    )
+    plan = two if differing else steps
+    if not differing and not verdicts([rows], plan)[0]:
         text.append(f"{chosen.tag} alone does not differ: its rows are written down as they were")
-        small, shrunk_steps = chosen, steps
+        small = chosen
     else:
-        rows = shrink(rows, verdicts, lambda line: None)
-        shrunk_steps = steps
-        for simpler in _simpler(steps):
-            if verdicts([rows], simpler)[0]:
-                shrunk_steps = simpler
-                break
-        rows, shrunk_steps = _without_idle_deliveries(rows, shrunk_steps, verdicts)
+        rows = shrink(rows, lambda candidates: verdicts(candidates, plan))
+        if not differing:
+            plan = next((plan for plan in _simpler(steps) if verdicts([rows], plan)[0]), steps)
+            rows, plan = _without_idle_deliveries(rows, plan, verdicts)
         small = History(1, rows)
     folder = root / "failing"
-    written = write_down(small, len(shrunk_steps), folder)
-    (folder / "steps.txt").write_text("\n".join(map(str, shrunk_steps)) + "\n", encoding="utf-8")
-    differs = play([small.rows], shrunk_steps).differences if small is not chosen else []
+    written = write_down(small, len(plan), folder)
+    (folder / "steps.txt").write_text("\n".join(map(str, plan)) + "\n", encoding="utf-8")
+    differs = play([small.rows], plan).differences if small is not chosen else []
     text += [
         f"smallest history that differs: {len(small.rows)} of {len(chosen.rows)} rows of {chosen.tag},"
         f" after {rounds} worlds; landing folder {folder}",
-        *(f"delivery {at}: {step}" for at, step in enumerate(shrunk_steps)),
+        *(f"delivery {at}: {step}" for at, step in enumerate(plan)),
         written,
         *(str(one) for one in differs[:3]),
     ]
     return "\n".join(text)
+
+
+def _in_two(rows: Sequence[Row], cut: int, delivery: int) -> tuple[Row, ...]:
+    """The same rows in two deliveries: what had come before delivery `cut`, and what there is after `delivery`."""
+    found = []
+    for row in rows:
+        was_there, is_there = row.is_there(cut - 1), row.is_there(delivery)
+        if was_there or is_there:
+            found.append(replace(row, first=0 if was_there else 1, last=None if is_there else 1))
+    return tuple(found)
 
 
 def _simpler(steps: Sequence[Step]) -> list[tuple[Step, ...]]:

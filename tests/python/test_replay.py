@@ -82,8 +82,10 @@ def test_a_history_that_fails_as_a_whole_stays_whole():
     assert shrink(rows, lambda candidates: [len(one) == 5 for one in candidates]) == tuple(rows)
 
 
-class OldRefunds(Replay):
-    """Stands for a warehouse that overlooks a refund that comes a delivery after its order, on the second step's rules."""
+class LateRefunds(Replay):
+    """Stands for a warehouse that overlooks a refund that comes a delivery after its order."""
+
+    is_about_rules = False
 
     def play(self) -> Result:
         found = []
@@ -94,30 +96,37 @@ class OldRefunds(Replay):
             }
             late = [text for entity, first, text in texts
                     if entity == "refunds" and first > orders.get(text["order_id"], 99)]  # fmt: skip
-            if late and any(step.rules for step in self.world.steps):
+            if late and (not self.is_about_rules or any(step.rules for step in self.world.steps)):
                 values = [tuple(late[0].values())]
                 found.append(
-                    Difference("lifecycle.fct_refunds", 3, ["refund_id"], [], values, {history.tag})
+                    Difference("lifecycle.fct_refunds", 4, ["refund_id"], [], values, {history.tag})
                 )
         return Result(found)
 
 
-def test_a_history_that_differs_is_printed_as_the_landing_folder_of_its_smallest_form(tmp_path):
+class LateRefundsAfterRules(LateRefunds):
+    is_about_rules = True
+
+
+@pytest.mark.parametrize("broken, deliveries", [(LateRefunds, 2), (LateRefundsAfterRules, 3)])
+def test_a_history_that_differs_is_printed_as_the_landing_folder_of_its_smallest_form(
+    tmp_path, broken, deliveries
+):
     rows = [row(number, first=number % 4) for number in range(30)]
     rows.insert(4, row(0, "orders", 0, order_id="o§", amount="10"))
     rows.insert(20, row(0, "refunds", 2, refund_id="r§", order_id="o§", amount="10"))
     steps = (Step("again"), Step(rules=RULES[:1]), Step(), Step("skipped"), Step())
     world = World(steps, (History(7, (rows[0],)), History(8, tuple(rows))))
-    result = OldRefunds(tmp_path, world).play()
-    said = explain(tmp_path, world, result, OldRefunds)
+    said = explain(tmp_path, world, broken(tmp_path, world).play(), broken)
     assert "1 of 2 histories differ: h00008" in said
     assert "2 of 32 rows of h00008" in said
     assert "delivery 0: orders/dt=2026-03-02/rows.csv" in said and "rh00001" in said
     assert "touchpoints" not in said and "skipped" not in said
-    # The delivery of the rules, that of the order and that of the refund are left.
-    refund = tmp_path / "failing" / "delivery-2" / "refunds" / "dt=2026-03-02" / "rows.csv"
+    # Nothing is left but the deliveries of the order, of the refund, and of the rules where they play a part.
+    files = tmp_path / "failing" / f"delivery-{deliveries - 1}"
+    refund = files / "refunds" / "dt=2026-03-02" / "rows.csv"
     assert refund.read_text(encoding="utf-8").splitlines()[1].startswith("rh00001")
-    assert not (tmp_path / "failing" / "delivery-3").exists()
+    assert len([*(tmp_path / "failing").glob("delivery-*")]) == deliveries
 
 
 def test_a_batch_whose_rows_are_all_withdrawn_stays_as_an_empty_file():
