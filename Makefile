@@ -75,7 +75,7 @@ lint: setup
 	@scripts/step "dbt parse, warnings are errors" .venv/bin/dbt --quiet --warn-error parse --no-partial-parse --profiles-dir profiles
 	@scripts/step "sqlfluff" .venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models analyses tests/dbt
 
-soak: setup  ## the long suites: every day of a real landing as a refresh of its own
+soak: setup  ## the long suites: every day of a real landing as a refresh of its own, 5,000 random histories
 	@QUANYU_SOAK=1 scripts/step "long tests" $(PYTHON) -m pytest -q -m soak
 
 bench: setup  ## measure the whole job beside the load floor (SIZES=1,10,50 million touch-points)

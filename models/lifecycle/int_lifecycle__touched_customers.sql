@@ -51,6 +51,15 @@ changes as (
     where
         refunds._refresh > {{ own_refresh }}
         or {{ quanyu.became_visible('refunds.refunded_at', own_as_of) }}
+    union all
+    -- And whom the refund names, until its order comes and says who the buyer is.
+    select refunds.identifier_key
+    from {{ ref('base_landing__orders') }} as orders
+    inner join {{ ref('base_landing__refunds') }} as refunds
+        on orders.source_system = refunds.source_system and orders.order_id = refunds.order_id
+    where
+        orders._refresh > {{ own_refresh }}
+        or {{ quanyu.became_visible('orders.ordered_at', own_as_of) }}
     {%- endif %}
 ),
 
