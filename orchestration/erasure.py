@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -313,7 +314,11 @@ def _list(warehouse: duckdb.DuckDBPyConnection, workspace: Path) -> tuple[int, i
 
 
 def finish(
-    workspace: Path, database: Path, landing: Path, say: Callable[[str], None]
+    workspace: Path,
+    database: Path,
+    landing: Path,
+    say: Callable[[str], None],
+    memory_limit: str = "4GB",
 ) -> list[Place]:
     """Remove what is left of the erased after a green build; the places, with rows before and after.
 
@@ -322,7 +327,7 @@ def finish(
     lake = workspace / "lake"
     if not (lake / SUPPRESSED).exists():
         return []
-    with duckdb.connect(str(database)) as warehouse:
+    with duckdb.connect(str(database), config={"memory_limit": memory_limit}) as warehouse:
         (refresh,) = warehouse.execute("select max(refresh_number) from audit.refreshes").fetchone()
         done = _state(lake).get("proved_refresh", 0)
         done = done if done <= refresh else 0
@@ -364,7 +369,7 @@ def finish(
         guilty = [p for p in places if p.left and p.kind in ("table", "lake")]
         guilty = [p for p in guilty if not p.action.startswith("yours")]
         write_proof(warehouse, lake, places, is_new_run=True)
-    compact(database)
+    compact(database, memory_limit)
     if guilty:
         listed = ", ".join(f"{place.name} ({place.left:,} rows)" for place in guilty)
         raise ErasureError(f"erased people are still named in {listed}: nothing was published")
@@ -426,16 +431,20 @@ def write_proof(
             )
 
 
-def compact(database: Path) -> None:
+def compact(database: Path, memory_limit: str = "4GB") -> None:
     """Copy the warehouse into a new file: deleted rows stay in the blocks of the old one."""
     fresh = database.with_name(f".{database.stem}.compact")
     fresh.unlink(missing_ok=True)
     name = f'"{database.stem}"'
-    with duckdb.connect() as connection:
+    spill = fresh.with_name(f"{fresh.name}.tmp")
+    with duckdb.connect(
+        config={"memory_limit": memory_limit, "temp_directory": str(spill)}
+    ) as connection:
         connection.execute(f"attach {literal(str(database))} as {name}")
         connection.execute(f"attach {literal(str(fresh))} as compacted")
         connection.execute(f"copy from database {name} to compacted")
         connection.execute("detach compacted")
+    shutil.rmtree(spill, ignore_errors=True)
     for leftover in (
         database.with_name(f"{database.name}.wal"),
         fresh.with_name(f"{fresh.name}.wal"),

@@ -191,7 +191,9 @@ def finish_erasures(settings: Settings, say: Callable[[str], None]) -> None:
     """
     while erasure.extend(settings.workspace, settings.database, say):
         settings.dbt.build(lambda line: None)
-    erasure.finish(settings.workspace, settings.database, settings.landing, say)
+    erasure.finish(
+        settings.workspace, settings.database, settings.landing, say, settings.memory_limit
+    )
 
 
 def land(settings: Settings, say: Callable[[str], None]) -> Admission:

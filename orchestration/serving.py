@@ -19,7 +19,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,11 +48,12 @@ class ServingError(RuntimeError):
 
 @dataclass(frozen=True)
 class Description:
-    """What the project's YAML says about a table: the text, and per column text and privacy."""
+    """What the project's YAML says about a table: the text, per column text and privacy, and its primary key."""
 
     text: str
     columns: Mapping[str, str]
     is_personal: bool
+    primary_key: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -316,6 +317,14 @@ def descriptions(project: Path = PROJECT) -> dict[str, Description]:
                         column.get("config", {}).get("meta", {}).get("personal")
                         for column in columns
                     ),
+                    next(
+                        (
+                            constraint["columns"]
+                            for constraint in node.get("constraints", ())
+                            if constraint["type"] == "primary_key"
+                        ),
+                        (),
+                    ),
                 )
     return found
 
@@ -346,17 +355,10 @@ def _write(database: Path, draft: Path, memory_limit: str) -> tuple[dict, bool]:
             "select table_schema, table_name from information_schema.tables"
             " where table_catalog = 'warehouse' order by all"
         ).fetchall()
-        keys = dict(
-            connection.execute(
-                "select schema_name || '.' || table_name, constraint_column_names"
-                " from duckdb_constraints()"
-                " where database_name = 'warehouse' and constraint_type = 'PRIMARY KEY'"
-            ).fetchall()
-        )
         for schema in SCHEMAS:
             connection.execute(f"create schema {schema}")
         for schema, name in publishable(listed, described):
-            table, key = f'{schema}."{name}"', keys.get(f"{schema}.{name}", [])
+            table, key = f'{schema}."{name}"', list(described[name].primary_key)
             order = ", ".join(f'"{column}"' for column in key) or "all"
             connection.execute(
                 f"create table {table} as select * from warehouse.{table} order by {order}"
