@@ -126,7 +126,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
     build = settings.dbt.build(lambda line: say(f"  {line}"), full_refresh=settings.full_refresh)
     say(
         f"  {build.models} models, {build.seeds} seeds, {build.tests} tests passed"
-        f" in {time.monotonic() - started:.0f} s"
+        f" in {time.monotonic() - started:.0f} s; {build.unchanged} of these had nothing to do"
     )
     finish_erasures(settings, say)
     blocking = blocking_batches(settings)
