@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import duckdb
 
+from orchestration import built
 from orchestration.audiences import RuleError, check_rules
 from orchestration.erasure import ErasureError
 from orchestration.exports import ExportError
@@ -134,13 +135,21 @@ def run_command(
         sys.exit(1)
     conclude(settings, hold_of_batches(settings, outcome.blocking) if outcome.blocking else None)
     click.echo("\n".join(report_lines(settings, outcome)))
-    _report(settings, alerting=True)
+    _report(settings, alerting=True, is_known=outcome.build is None and not outcome.blocking)
     click.echo(f"done in {time.monotonic() - started:.0f} s")
 
 
-def _report(settings: Settings, *, err: bool = False, alerting: bool = False) -> None:
-    """Write the health report, say where it lies, and alert whom the environment names."""
-    index, *pages = write_report(settings)
+def _report(
+    settings: Settings, *, err: bool = False, alerting: bool = False, is_known: bool = False
+) -> None:
+    """Write the health report, unless it `is_known` from the last run, say where it lies, and alert whom the environment
+    names.
+    """
+    workspace, language = settings.workspace, settings.report_language
+    known = built.reports(workspace, language) if is_known else []
+    index, *pages = known or write_report(settings)
+    if not known:
+        built.note_reports(workspace, language, [index, *pages])
     lines = [f"report     {page}" for page in pages or [index]]
     for line in lines + (tell(settings, pages) if alerting else []):
         click.echo(line, err=err)

@@ -348,6 +348,9 @@ def finish(
         places = _clear_quarantine(warehouse, entities, refresh)
         places += _rewrite_lake(warehouse, workspace, entities)
         _clear_base(warehouse, entities)
+        # What dbt knows of the tables holds no longer: it builds every one of them again.
+        if _exists(warehouse, "audit", "built"):
+            warehouse.execute("delete from audit.built")
         for schema, name in tables:
             if _keeps(schema, name):
                 warehouse.execute(

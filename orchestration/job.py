@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration import erasure, exports
+from orchestration import built, erasure, exports
 from orchestration.audiences import check_rules
 from orchestration.contract import load_contract
 from orchestration.gate import GateError
@@ -95,13 +95,13 @@ def make_demo(say: Callable[[str], None]) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did. `held` are all batches held at its end, not only those of this run; `blocking` are those
-    for whose sake nothing was published.
+    """What a run did. `held` are all batches held at its end, not only those of this run; `build` is None when nothing had
+    changed since the last run; `blocking` are the batches for whose sake nothing was published.
     """
 
     admission: Admission
     held: list[RegistryRow]
-    build: Build
+    build: Build | None
     blocking: list[RegistryRow]
     publication: Publication | None
 
@@ -120,19 +120,57 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
         say(f"  HELD {row.entity} {row.batch}")
         for reason in hold_reasons(row):
             say(f"    {reason}")
+    inputs = built.fingerprint(settings.workspace, settings.as_of_date)
+    is_built = not settings.full_refresh and built.is_built(
+        settings.workspace, settings.database, inputs
+    )
+    if is_built:
+        say("dbt build  nothing has changed since the last run")
+        build = None
+    else:
+        built.forget(settings.workspace)
+        build = build_warehouse(settings, say)
+    blocking = blocking_batches(settings)
+    publication = None
+    if not blocking:
+        publication = (is_built and published_before(settings)) or publish_build(settings)
+    forget_published(settings, say)
+    # What landed, or was edited, while this run was at work is built by the next one.
+    if (
+        publication
+        and build
+        and inputs == built.fingerprint(settings.workspace, settings.as_of_date)
+    ):
+        built.note(settings.workspace, settings.database, inputs, publication.manifest["version"])
+    return Outcome(admission, held, build, blocking, publication)
+
+
+def build_warehouse(settings: Settings, say: Callable[[str], None]) -> Build:
+    """Erase who asked for it and build every model. Raises ErasureError and BuildError."""
     list_erased(settings, say)
     say(f"dbt build  {settings.database}")
     started = time.monotonic()
     build = settings.dbt.build(lambda line: say(f"  {line}"), full_refresh=settings.full_refresh)
     say(
         f"  {build.models} models, {build.seeds} seeds, {build.tests} tests passed"
-        f" in {time.monotonic() - started:.0f} s"
+        f" in {time.monotonic() - started:.0f} s; {build.unchanged} of these had nothing to do"
     )
     finish_erasures(settings, say)
-    blocking = blocking_batches(settings)
-    publication = None if blocking else publish_build(settings)
-    forget_published(settings, say)
-    return Outcome(admission, held, build, blocking, publication)
+    return build
+
+
+def published_before(settings: Settings) -> Publication | None:
+    """The version of the last run, when readers still see it and it lacks the batches that are held now."""
+    version, manifest = current(settings.published), current_manifest(settings.published)
+    held = sorted(hold_name(row) for row in held_batches(settings))
+    if (
+        version is None
+        or version.name != built.read(settings.workspace).get("version")
+        or manifest["held"] != held
+        or not (version / DATABASE).is_file()
+    ):
+        return None
+    return Publication(version, manifest, is_new=False, is_current=True)
 
 
 def list_erased(settings: Settings, say: Callable[[str], None]) -> None:

@@ -13,6 +13,8 @@ from orchestration.hold import node_failure
 PROJECT = Path(__file__).parents[1]
 # Unit tests are about the code, not about what has landed: `dbt build` and `make test` run them, the daily job does not.
 DAILY_BUILD = ["build", "--exclude-resource-type", "unit_test"]
+# What dbt says of a node whose inputs are those of its last build (macros/refresh/unchanged.sql).
+UNCHANGED = "UNCHANGED"
 # dbt reads the same variable.
 MANIFEST = Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target")) / "manifest.json"
 
@@ -30,11 +32,12 @@ class BuildError(RuntimeError):
 
 @dataclass
 class Build:
-    """What a build did: nodes by status, and the failures as sentences."""
+    """What a build did: nodes by status, those of them that were left as they are, and the failures as sentences."""
 
     models: int = 0
     seeds: int = 0
     tests: int = 0
+    unchanged: int = 0
     failures: list[str] = field(default_factory=list)
     skipped: int = 0
 
@@ -90,6 +93,7 @@ class Dbt:
                 build.seeds += 1
             else:
                 build.tests += 1
+            build.unchanged += (node.adapter_response or {}).get("_message") == UNCHANGED
         if result.exception and not build.failures:
             build.failures.append(_first_lines(str(result.exception)))
         if build.failures or not result.success:
@@ -157,13 +161,13 @@ def warehouse_closed_after() -> Iterator[None]:
 
 
 class _Progress:
-    """Says one line per model as it ends, with its place among all nodes; tests and seeds are only counted."""
+    """Says one line per model that was built as it ends, with its place among all nodes; the others are only counted."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
 
     def __call__(self, event) -> None:
-        if event.info.name == "LogModelResult":
+        if event.info.name == "LogModelResult" and event.data.status != UNCHANGED:
             data = event.data
             self.say(
                 f"[{data.index:>3}/{data.total}] {data.node_info.node_relation.schema}."

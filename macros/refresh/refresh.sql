@@ -9,6 +9,10 @@
         {%- do adapter.create_schema(ledger) -%}
         {%- do run_query('create table if not exists ' ~ ledger ~ ' (refresh_number bigint)') -%}
         {%- do adapter.cache_added(ledger.incorporate(type='table')) -%}
+        {%- set built = quanyu.built_ledger() -%}
+        {%- do run_query('create table if not exists ' ~ built ~ ' (node varchar, inputs varchar, contents varchar, '
+            ~ adapter.quote('rows') ~ ' bigint)') -%}
+        {%- do adapter.cache_added(built) -%}
         {%- do run_query('insert into ' ~ ledger ~ ' select coalesce(max(refresh_number), 0) + 1 from ' ~ ledger) -%}
     {%- endif -%}
 {% endmacro %}

@@ -3,7 +3,7 @@
 -- Not here: figures that never changed have one row. A full refresh keeps this table: it is the memory itself.
 {{ config(
     materialized='incremental', incremental_strategy='append', full_refresh=false,
-    on_schema_change='append_new_columns',
+    on_schema_change='append_new_columns', meta={'always_build': true},
 ) }}
 -- depends_on: {{ ref('stage_rules') }} {{ ref('stages') }} {{ ref('stage_models') }} {{ ref('stage_behaviours') }}
 -- depends_on: {{ ref('event_types') }} {{ ref('as_of') }} {{ ref('int_stages__spells') }}

@@ -5,6 +5,7 @@
     materialized='incremental',
     incremental_strategy='replace_resolved',
     pre_hook=['{{ quanyu.create_customer_changes() }}', '{{ quanyu.resolve_identities() }}'],
+    meta={'always_build': true},
 ) }}
 -- depends_on: {{ ref('int_identity__identifiers') }}, {{ ref('int_identity__links') }}, {{ ref('as_of') }}
 -- depends_on: {{ ref('identifier_types') }}, {{ ref('identity_blocklist') }}, {{ ref('base_landing__memberships') }}

@@ -11,6 +11,7 @@ import duckdb
 import pytest
 from support import PROJECT, ask, copy_batches, land, mart_bytes, mart_rows, settings
 
+from orchestration import built
 from orchestration.intake import LandingError
 from orchestration.job import report_lines, run
 
@@ -43,8 +44,11 @@ def test_every_quarantined_row_names_its_file_and_row_and_what_to_do(warehouse):
 
 def test_a_second_run_reads_nothing_and_changes_no_byte_of_any_mart(world, warehouse, tmp_path):
     before = mart_bytes(warehouse, tmp_path / "before")
+    built.forget(warehouse)  # else dbt is not even asked
     outcome = land(world / "landing", warehouse)
     assert outcome.admission.admitted == []
+    nodes = outcome.build.models + outcome.build.seeds + outcome.build.tests
+    assert 0 < nodes - outcome.build.unchanged < nodes / 10
     assert mart_bytes(warehouse, tmp_path / "after") == before
 
 

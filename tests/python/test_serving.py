@@ -358,7 +358,7 @@ def test_a_failing_build_leaves_serving_in_place(world, warehouse, monkeypatch):
 
     monkeypatch.setattr(Dbt, "build", fail)
     with pytest.raises(BuildError):
-        land(world / "landing", warehouse)
+        land(world / "landing", warehouse, full_refresh=True)
     assert current(warehouse / "serving") == before
 
 

@@ -1,0 +1,227 @@
+{#- What has not changed is not built again, as in a build system. audit.built keeps for every node, beside each other,
+
+      inputs    what it was made from: its code with every value in it, and the contents of what it reads
+      contents  what came out, so that a node that reads it can tell whether anything is different
+      rows      its rows, so that a table that somebody emptied by hand is noticed
+
+    A node whose inputs are those of its last build is left alone, and so is a test that passed on them. A table that comes
+    out as it was stops the change there. The ledger forgets a node before it is built and learns of it after, so a crash
+    between the two costs a rebuild and never hides one. `--full-refresh` builds everything; `dbt test` tests everything.
+
+    Never left alone: what reads files (the inputs would have to tell their contents), and a model whose configuration says
+    `meta: {always_build: true}`, because it reads state that no ref names. On an engine without these materializations
+    everything is built every time. -#}
+{% macro built_ledger() %}
+    {{- return(api.Relation.create(database=target.database, schema='audit', identifier='built', type='table')) -}}
+{% endmacro %}
+
+
+{#- Fingerprint of what a node is made from, `code` being its text; none where it cannot be told. -#}
+{% macro inputs_of(node, code) %}
+    {%- if not quanyu.built_is_kept() or node.config.get('meta', {}).get('always_build')
+            or 'read_parquet(' in code -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {%- set said = [code, tojson(node.config, sort_keys=true), tojson(node.get('columns', {}), sort_keys=true)] -%}
+    {%- set reads, parts = [], [
+        "select '' as node, version() as contents",
+        "select node, contents from " ~ quanyu.built_ledger() ~ " where contents is not null and node not like 'seed.%'",
+    ] -%}
+    {%- do quanyu.add_reads(node, reads) -%}
+    {%- for read in reads -%}
+        {%- if read.startswith('seed.') -%}
+            {#- Seeds are small, and people edit them in place: what is in them counts. -#}
+            {%- set seed = graph.nodes[read] -%}
+            {%- set relation = adapter.get_relation(seed.database, seed.schema, seed.alias) -%}
+            {%- if relation -%}
+                {%- do parts.append("select '" ~ read ~ "', " ~ quanyu.contents_of(relation)) -%}
+            {%- endif -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- set found = {} -%}
+    {%- for row in run_query(
+        'select node, max(contents) from (' ~ parts | join(' union all ') ~ ") as told where node in ('', '"
+        ~ reads | join("', '") ~ "') group by node order by node"
+    ).rows -%}
+        {%- do found.update({row[0]: row[1]}) -%}
+    {%- endfor -%}
+    {%- if found | length <= reads | length -%}{{ return(none) }}{%- endif -%}
+    {%- for node, contents in found.items() -%}{%- do said.append(node ~ ' ' ~ contents) -%}{%- endfor -%}
+    {{ return(local_md5(said | join('\n'))) }}
+{% endmacro %}
+
+
+{#- Adds to `reads` what a node reads. What a view reads counts as well: a run may build it and leave the view out. -#}
+{% macro add_reads(node, reads) %}
+    {%- for read in node.depends_on.nodes if read not in reads and not read.startswith('source.') -%}
+        {%- do reads.append(read) -%}
+        {%- if graph.nodes[read].config.materialized == 'view' -%}
+            {%- do quanyu.add_reads(graph.nodes[read], reads) -%}
+        {%- endif -%}
+    {%- endfor -%}
+{% endmacro %}
+
+
+{#- The ledger exists where dbt builds; parsing, compiling and testing alone leave it out. -#}
+{% macro built_is_kept() %}
+    {{- return(execute and flags.WHICH in ('build', 'run', 'seed') and adapter.get_relation(
+        database=target.database, schema='audit', identifier='built') is not none) -}}
+{% endmacro %}
+
+
+{#- SQL of a number that is another one when rows, column names or types are others; the order of rows says nothing. -#}
+{% macro contents_of(relation) -%}
+    (select concat_ws(':', count(*), sum(hash(told)),
+        (select md5(string_agg(concat_ws(' ', name, type), ',' order by cid)) from pragma_table_info('{{ relation }}')))
+    from {{ relation }} as told)
+{%- endmacro %}
+
+
+{#- Whether the node, built before from these inputs, is still there as it was built. -#}
+{% macro is_unchanged(inputs) %}
+    {%- if inputs is none or should_full_refresh() -%}{{ return(false) }}{%- endif -%}
+    {%- set rows = run_query("select " ~ adapter.quote('rows') ~ " from " ~ quanyu.built_ledger() ~ " where node = '"
+        ~ model.unique_id ~ "' and inputs = '" ~ inputs ~ "'").rows -%}
+    {%- if not rows -%}{{ return(false) }}{%- endif -%}
+    {%- if model.resource_type == 'test' -%}{{ return(true) }}{%- endif -%}
+    {%- set relation = load_cached_relation(this) -%}
+    {%- if relation is none or relation.is_view != (model.config.materialized == 'view') -%}{{ return(false) }}{%- endif -%}
+    {{ return(relation.is_view or quanyu.scalar('select count(*) from ' ~ relation) == rows[0][0]) }}
+{% endmacro %}
+
+
+{#- Before a build: from here on nothing is known of the node. -#}
+{% macro forget_built() %}
+    {%- if quanyu.built_is_kept() -%}
+        {%- do run_query("delete from " ~ quanyu.built_ledger() ~ " where node = '" ~ model.unique_id ~ "'") -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- After a build: `contents` is the SQL of what came out. -#}
+{% macro note_built(inputs, contents, rows='0') %}
+    {%- if quanyu.built_is_kept() -%}
+        {%- do run_query("insert into " ~ quanyu.built_ledger() ~ " select '" ~ model.unique_id ~ "', "
+            ~ ("'" ~ inputs ~ "'" if inputs else "null") ~ ", " ~ contents ~ ", " ~ rows) -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{#- SQL of the contents of a table that was just built. Those of a large table count as new: reading a million rows
+    again costs more than the rare mart that then need not be built. -#}
+{% macro contents_of_table(relation) -%}
+    case
+        when (select count(*) from {{ relation }}) > 1000000 then 'refresh {{ quanyu.refresh_number() }}'
+        else {{ quanyu.contents_of(relation) }}
+    end
+{%- endmacro %}
+
+
+{#- SQL of the contents of an incremental table: rows that a refresh writes carry its number, rows that it takes away are
+    missing from the count. -#}
+{% macro contents_of_incremental(relation) -%}
+    {#- Not by adapter.get_columns_in_relation: it opens a transaction that nobody commits. -#}
+    {%- if quanyu.scalar("select count(*) from pragma_table_info('" ~ relation ~ "') where name = '_refresh'") -%}
+        (select concat_ws(':', 'refresh', max(_refresh), count(*)) from {{ relation }})
+    {%- else -%}
+        'refresh {{ quanyu.refresh_number() }}'
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% materialization table, adapter='duckdb', supported_languages=['sql', 'python'] %}
+    {%- set inputs = quanyu.inputs_of(model, model.compiled_code) -%}
+    {%- if quanyu.is_unchanged(inputs) -%}
+        {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
+        {{ return({'relations': [this.incorporate(type='table')]}) }}
+    {%- endif -%}
+    {%- do quanyu.forget_built() -%}
+    {%- if model.language == 'python' -%}
+        {#- dbt submits Python only where a materialization stands at the bottom of the call stack: not by way of its own. -#}
+        {%- set target_relation = this.incorporate(type='table') -%}
+        {%- set intermediate_relation = make_intermediate_relation(target_relation) -%}
+        {%- do drop_relation_if_exists(load_cached_relation(intermediate_relation)) -%}
+        {{ run_hooks(pre_hooks, inside_transaction=False) }}
+        {{ run_hooks(pre_hooks, inside_transaction=True) }}
+        {%- call statement('main', language='python') -%}
+            {{- create_table_as(False, intermediate_relation, model.compiled_code, 'python') }}
+        {%- endcall -%}
+        {%- do drop_relation_if_exists(load_cached_relation(this)) -%}
+        {%- do adapter.rename_relation(intermediate_relation, target_relation) -%}
+        {{ run_hooks(post_hooks, inside_transaction=True) }}
+        {%- do adapter.commit() -%}
+        {{ run_hooks(post_hooks, inside_transaction=False) }}
+        {%- set result = {'relations': [target_relation]} -%}
+    {%- else -%}
+        {%- set result = dbt.materialization_table_duckdb() -%}
+    {%- endif -%}
+    {%- do quanyu.note_built(inputs, quanyu.contents_of_table(this), '(select count(*) from ' ~ this ~ ')') -%}
+    {{ return(result) }}
+{% endmaterialization %}
+
+
+{#- Its compiled text holds numbers of refreshes, so the code as written stands for it: a changed macro reaches rows that are
+    there with `--full-refresh` only, in any case. -#}
+{% materialization incremental, adapter='duckdb', supported_languages=['sql', 'python'] %}
+    {%- set inputs = quanyu.inputs_of(model, model.raw_code ~ tojson(invocation_args_dict.vars)) -%}
+    {%- if quanyu.is_unchanged(inputs) -%}
+        {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
+        {{ return({'relations': [this.incorporate(type='table')]}) }}
+    {%- endif -%}
+    {%- do quanyu.forget_built() -%}
+    {%- set result = dbt.materialization_incremental_duckdb() -%}
+    {%- do quanyu.note_built(
+        inputs, quanyu.contents_of_incremental(this), '(select count(*) from ' ~ this ~ ')') -%}
+    {{ return(result) }}
+{% endmaterialization %}
+
+
+{% materialization view, adapter='duckdb' %}
+    {%- set inputs = quanyu.inputs_of(model, model.compiled_code) -%}
+    {%- if quanyu.is_unchanged(inputs) -%}
+        {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
+        {{ return({'relations': [this.incorporate(type='view')]}) }}
+    {%- endif -%}
+    {%- do quanyu.forget_built() -%}
+    {%- set result = dbt.materialization_view_default() -%}
+    {%- do quanyu.note_built(inputs, "'" ~ (inputs or 'refresh ' ~ quanyu.refresh_number()) ~ "'") -%}
+    {{ return(result) }}
+{% endmaterialization %}
+
+
+{#- A seed is its file, unless somebody has changed the table since. -#}
+{% materialization seed, adapter='duckdb' %}
+    {%- set inputs = local_md5(model.checksum.checksum ~ tojson(model.config, sort_keys=true) ~ tojson(
+        model.columns, sort_keys=true)) if model.checksum.name == 'sha256' else none -%}
+    {%- if quanyu.built_is_kept() and quanyu.is_unchanged(inputs) and quanyu.scalar(
+            'select contents = ' ~ quanyu.contents_of(this) ~ ' from ' ~ quanyu.built_ledger() ~ " where node = '"
+            ~ model.unique_id ~ "'") -%}
+        {%- do store_result('agate_table', response='OK', agate_table=run_query('select 1 as unchanged limit 0')) -%}
+        {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
+        {{ return({'relations': [this.incorporate(type='table')]}) }}
+    {%- endif -%}
+    {%- do quanyu.forget_built() -%}
+    {%- set result = dbt.materialization_seed_default() -%}
+    {%- do quanyu.note_built(inputs, quanyu.contents_of(this), '(select count(*) from ' ~ this ~ ')') -%}
+    {{ return(result) }}
+{% endmaterialization %}
+
+
+{#- A test that passed on the same rows passes again. -#}
+{% materialization test, adapter='duckdb' %}
+    {%- set inputs = none if flags.WHICH != 'build' or should_store_failures()
+        else quanyu.inputs_of(model, model.compiled_code) -%}
+    {%- if quanyu.is_unchanged(inputs) -%}
+        {%- do store_raw_result('main', message='UNCHANGED', code='UNCHANGED', rows_affected='0',
+            agate_table=run_query('select 0 as failures, false as should_warn, false as should_error')) -%}
+        {{ return({'relations': []}) }}
+    {%- endif -%}
+    {%- do quanyu.forget_built() -%}
+    {%- set result = dbt.materialization_test_default() -%}
+    {%- if inputs and load_result('main').table.rows[0][0] == 0 -%}
+        {%- do quanyu.note_built(inputs, 'null') -%}
+        {#- The query of the test began a transaction that nobody else ends. -#}
+        {%- do adapter.commit() -%}
+    {%- endif -%}
+    {{ return(result) }}
+{% endmaterialization %}
