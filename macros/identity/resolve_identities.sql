@@ -699,41 +699,71 @@
 {%- endmacro %}
 
 
-{#- `resolved`: the rows of int_identity__resolution for everything in scope; then what of it is new. -#}
+{#- What is new of everything in scope, and `resolved`: its rows of int_identity__resolution. Texts follow from keys, so
+    that keys alone are compared, and texts are looked up for the rows that differ. -#}
 {% macro collect_resolved(identifiers, types, own) %}
-    {%- set kept = 'identifier_key, identifier_type, identifier_value, customer_key, customer_id, is_anonymous_visitor, '
-        ~ 'component_key, guard, guard_detail, parted_by, valid_from, valid_to, is_current' -%}
+    {%- set kept = 'identifier_key, customer_key, is_anonymous_visitor, component_key, guard, guard_detail, parted_by, '
+        ~ 'valid_from, valid_to' -%}
     {%- set owning = 'identifier_key, customer_key, is_anonymous_visitor, valid_from, valid_to' -%}
-    {%- do quanyu.create_work_table('resolved', "
-        with owners as (
-            select
-                identifier_key, customer_key, component_key, guard, guard_detail, parted_by,
-                cast(null as " ~ quanyu.type_local_timestamp() ~ ") as valid_from,
-                cast(null as " ~ quanyu.type_local_timestamp() ~ ") as valid_to,
-                coalesce(guard in ('blocked', 'hub', 'contested'), false) as is_anonymous_visitor
-            from " ~ quanyu.work_table('people') ~ "
-            union all
-            select
-                named.identifier_key,
-                coalesce(device_spells.customer_key, named.identifier_key) as customer_key,
-                named.identifier_key as component_key,
-                guarded.guard,
-                guarded.guard_detail,
-                cast(null as " ~ dbt.type_string() ~ ") as parted_by,
-                device_spells.valid_from,
-                device_spells.valid_to,
-                device_spells.customer_key is null as is_anonymous_visitor
-            from " ~ identifiers ~ " as named
-            inner join " ~ types ~ " as types
-                on named.identifier_type = types.identifier_type and not types.joins_people
+    {%- do quanyu.create_work_table('owners', "
+        select
+            identifier_key, customer_key, component_key, guard, guard_detail, parted_by,
+            cast(null as " ~ quanyu.type_local_timestamp() ~ ") as valid_from,
+            cast(null as " ~ quanyu.type_local_timestamp() ~ ") as valid_to,
+            coalesce(guard in ('blocked', 'hub', 'contested'), false) as is_anonymous_visitor
+        from " ~ quanyu.work_table('people') ~ "
+        union all
+        select
+            named.identifier_key,
+            coalesce(device_spells.customer_key, named.identifier_key) as customer_key,
+            named.identifier_key as component_key,
+            guarded.guard,
+            guarded.guard_detail,
+            cast(null as " ~ dbt.type_string() ~ ") as parted_by,
+            device_spells.valid_from,
+            device_spells.valid_to,
+            device_spells.customer_key is null as is_anonymous_visitor
+        from " ~ identifiers ~ " as named
+        inner join " ~ types ~ " as types
+            on named.identifier_type = types.identifier_type and not types.joins_people
+        " ~ ("" if own.rebuild else "inner join " ~ quanyu.work_table('scope')
+            ~ " as scope on named.identifier_key = scope.identifier_key") ~ "
+        left join " ~ quanyu.work_table('device_spells') ~ " as device_spells
+            on named.identifier_key = device_spells.identifier_key
+        left join " ~ quanyu.work_table('guarded') ~ " as guarded
+            on named.identifier_key = guarded.identifier_key
+        where named.is_in_force"
+    ) -%}
+    {%- if own.known -%}
+        {%- do quanyu.create_work_table('was_owned', "
+            select known." ~ kept | replace(', ', ', known.') ~ "
+            from " ~ this ~ " as known
             " ~ ("" if own.rebuild else "inner join " ~ quanyu.work_table('scope')
-                ~ " as scope on named.identifier_key = scope.identifier_key") ~ "
-            left join " ~ quanyu.work_table('device_spells') ~ " as device_spells
-                on named.identifier_key = device_spells.identifier_key
-            left join " ~ quanyu.work_table('guarded') ~ " as guarded
-                on named.identifier_key = guarded.identifier_key
-            where named.is_in_force
-        )
+                ~ " as scope on known.identifier_key = scope.identifier_key")
+        ) -%}
+        {%- set now, before = quanyu.work_table('owners'), quanyu.work_table('was_owned') -%}
+        {%- do quanyu.create_work_table('changed_identifiers', "
+            select identifier_key from (" ~ quanyu.differing_sql(kept, now, before) ~ ") as differing
+            group by identifier_key
+            " ~ (quanyu.renamed_sql(identifiers, now) if own.rebuild else "")
+        ) -%}
+        {%- do quanyu.create_work_table('changed_customers', "
+            with changed as (
+                select distinct customer_key from (" ~ quanyu.differing_sql(owning, now, before) ~ ") as differing
+            )
+            select
+                concerned.customer_key,
+                changed.customer_key is not null as has_changed
+            from (
+                select customer_key from " ~ now ~ "
+                union
+                select customer_key from " ~ before ~ "
+                " ~ ("" if own.rebuild else "union select customer_key from " ~ quanyu.work_table('plain_customers')) ~ "
+            ) as concerned
+            left join changed on concerned.customer_key = changed.customer_key"
+        ) -%}
+    {%- endif -%}
+    {%- do quanyu.create_work_table('resolved', "
         select
             owners.identifier_key,
             named.identifier_type,
@@ -751,47 +781,39 @@
             cast('" ~ (own.as_of or '9999-12-31') ~ "' as date) as as_of_date,
             '" ~ own.settings ~ "' as _settings,
             cast(" ~ quanyu.refresh_number() ~ " as bigint) as _refresh
-        from owners
+        from " ~ quanyu.work_table('owners') ~ " as owners
         inner join " ~ identifiers ~ " as named on owners.identifier_key = named.identifier_key
-        inner join " ~ identifiers ~ " as first_named on owners.customer_key = first_named.identifier_key"
+        inner join " ~ identifiers ~ " as first_named on owners.customer_key = first_named.identifier_key
+        " ~ ("where owners.identifier_key in (select identifier_key from " ~ quanyu.work_table('changed_identifiers') ~ ")"
+            if own.known else "")
     ) -%}
-    {%- if own.known -%}
-        {%- do quanyu.create_work_table('was_resolved', "
-            select known." ~ kept | replace(', ', ', known.') ~ "
-            from " ~ this ~ " as known
-            " ~ ("" if own.rebuild else "inner join " ~ quanyu.work_table('scope')
-                ~ " as scope on known.identifier_key = scope.identifier_key")
-        ) -%}
-        {%- set now, before = quanyu.work_table('resolved'), quanyu.work_table('was_resolved') -%}
-        {%- do quanyu.create_work_table('changed_identifiers', "
-            select identifier_key from (select " ~ kept ~ " from " ~ now ~ " except select " ~ kept ~ " from " ~ before ~ ") as a
-            union
-            select identifier_key from (select " ~ kept ~ " from " ~ before ~ " except select " ~ kept ~ " from " ~ now ~ ") as b
-            " ~ ("union select min(identifier_key) from " ~ now if own.rebuild else "")
-        ) -%}
-        {%- do quanyu.create_work_table('changed_customers', "
-            with changed as (
-                select customer_key from (
-                    select " ~ owning ~ " from " ~ now ~ " except select " ~ owning ~ " from " ~ before ~ "
-                ) as a
-                union
-                select customer_key from (
-                    select " ~ owning ~ " from " ~ before ~ " except select " ~ owning ~ " from " ~ now ~ "
-                ) as b
-            )
-            select
-                concerned.customer_key,
-                changed.customer_key is not null as has_changed
-            from (
-                select customer_key from " ~ now ~ "
-                union
-                select customer_key from " ~ before ~ "
-                " ~ ("" if own.rebuild else "union select customer_key from " ~ quanyu.work_table('plain_customers')) ~ "
-            ) as concerned
-            left join changed on concerned.customer_key = changed.customer_key"
-        ) -%}
-    {%- endif -%}
     {%- do quanyu.drop_work_tables([
-        'edges', 'components', 'exclusive', 'clusters', 'first_nodes', 'people', 'device_links', 'was_resolved',
+        'edges', 'components', 'exclusive', 'clusters', 'first_nodes', 'people', 'device_links', 'owners', 'was_owned',
     ]) -%}
 {% endmacro %}
+
+
+{#- Rows of one of two relations that the other does not have; neither repeats a row. -#}
+{% macro differing_sql(columns, now, before) -%}
+    select {{ columns }}
+    from (
+        select {{ columns }}, 1 as side from {{ now }}
+        union all
+        select {{ columns }}, -1 as side from {{ before }}
+    ) as both_sides
+    group by {{ columns }}
+    having sum(side) <> 0
+{%- endmacro %}
+
+
+{#- Identifiers whose customer has another public id, as after a change of the salt; and one, so that the settings under
+    which everything was resolved again are noted. -#}
+{% macro renamed_sql(identifiers, now) -%}
+    union
+    select min(identifier_key) from {{ now }}
+    union
+    select known.identifier_key
+    from {{ this }} as known
+    inner join {{ identifiers }} as first_named on known.customer_key = first_named.identifier_key
+    where known.customer_id <> {{ quanyu.public_customer_id('first_named.identifier_type', 'first_named.identifier_value') }}
+{%- endmacro %}

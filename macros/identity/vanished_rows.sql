@@ -45,3 +45,15 @@
     {%- endfor -%}
     {{ return(quanyu.scalar('select sum(n) from (' ~ missing | join(' union all ') ~ ') as counted(n)') | int > 0) }}
 {% endmacro %}
+
+
+{#- True when rows that named identifiers at `own_refresh` have been withdrawn since. -#}
+{% macro some_rows_withdrawn(own_refresh) %}
+    {%- if not (execute and is_incremental()) -%}{{ return(false) }}{%- endif -%}
+    {%- set withdrawn = [] -%}
+    {%- for entity in quanyu.identity_entities() -%}
+        {%- do withdrawn.append("select count(*) from " ~ ref('base_landing__' ~ entity) ~ " where _refresh > " ~ own_refresh
+            ~ " and _reasons is null and _fate not in " ~ quanyu.naming_fates()) -%}
+    {%- endfor -%}
+    {{ return(quanyu.scalar('select sum(n) from (' ~ withdrawn | join(' union all ') ~ ') as counted(n)') | int > 0) }}
+{% endmacro %}

@@ -5,6 +5,7 @@
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='identifier_key') }}
 {%- set own_refresh = quanyu.followed_refresh() -%}
 {%- set some_vanished = quanyu.some_rows_vanished() -%}
+{%- set some_lost = some_vanished or quanyu.some_rows_withdrawn(own_refresh) -%}
 with batches as (
     select
         entity,
@@ -13,13 +14,16 @@ with batches as (
     from {{ ref('batches') }}
     where first_load_number is not null
 ),
-{% if is_incremental() %}
-changed as (
+{% if some_lost %}
+-- Identifiers that a row no longer names: all rows have to say whether and since when others do.
+lost as (
     {%- for source in quanyu.identifier_sources() %}
     {{ 'union' if not loop.first }}
     select {{ source.key }} as identifier_key
     from {{ ref('base_landing__' ~ source.entity) }}
-    where _refresh > {{ own_refresh }} and _reasons is null
+    where
+        _refresh > {{ own_refresh }} and _reasons is null and _fate not in {{ quanyu.naming_fates() }}
+        and {{ source.key }} is not null
     {%- endfor %}
     {%- if some_vanished %}
     union
@@ -38,6 +42,7 @@ changed as (
     {%- endif %}
 ),
 {% endif %}
+-- A refresh reads new rows only: what older rows say of an identifier is known.
 sightings as (
     {%- for source in quanyu.identifier_sources() %}
     {{ 'union all' if not loop.first }}
@@ -53,26 +58,60 @@ sightings as (
             {{ source.value }} as identifier_value,
             _batch
         from {{ ref('base_landing__' ~ source.entity) }}
-        where _fate in {{ quanyu.naming_fates() }}
+        where
+            _fate in {{ quanyu.naming_fates() }}
+            {%- if some_lost %}
+            and (_refresh > {{ own_refresh }} or {{ source.key }} in (select lost.identifier_key from lost))
+            {%- elif is_incremental() %}
+            and _refresh > {{ own_refresh }}
+            {%- endif %}
     ) as named
     inner join batches on batches.entity = '{{ source.entity }}' and named._batch = batches.batch
-    where
-        named.identifier_key is not null
-        {%- if is_incremental() %}
-        and named.identifier_key in (select changed.identifier_key from changed)
-        {%- endif %}
+    where named.identifier_key is not null
     group by named.identifier_key
     {%- endfor %}
 ),
 
-named_identifiers as (
+seen as (
     select
         identifier_key,
         any_value(identifier_type) as identifier_type,
         any_value(identifier_value) as identifier_value,
-        min(first_seen_order) as first_seen_order
+        cast(min(first_seen_order) as bigint) as first_seen_order
     from sightings
     group by identifier_key
+),
+
+{% if is_incremental() -%}
+known as (
+    select
+        names.identifier_key,
+        names.first_seen_order
+        {%- if some_lost %},
+        lost.identifier_key is not null as is_lost
+        {%- endif %}
+    from {{ this }} as names
+    {%- if some_lost %}
+    left join lost on names.identifier_key = lost.identifier_key
+    {%- endif %}
+    where names.is_in_force and names.identifier_key in (select seen.identifier_key from seen)
+),
+{% endif %}
+named_identifiers as (
+    select seen.*
+    from seen
+    {%- if is_incremental() %}
+    left join known
+        on
+            seen.identifier_key = known.identifier_key
+            {%- if some_lost %}
+            and known.first_seen_order <= seen.first_seen_order
+            and (known.first_seen_order = seen.first_seen_order or not known.is_lost)
+            {%- else %}
+            and known.first_seen_order <= seen.first_seen_order
+            {%- endif %}
+    where known.identifier_key is null
+    {%- endif %}
 ),
 
 hashable as (
@@ -90,7 +129,7 @@ in_force as (
         identifier_key,
         identifier_type,
         identifier_value,
-        cast(first_seen_order as bigint) as first_seen_order,
+        first_seen_order,
         case when is_hashable then {{ quanyu.hash63_of(['identifier_type', 'md5(identifier_value)']) }} end as md5_key,
         case
             when is_hashable
@@ -99,46 +138,32 @@ in_force as (
         true as is_in_force
     from hashable
 ),
-{% if is_incremental() %}
-known as (
-    select * from {{ this }}
-    where identifier_key in (select changed.identifier_key from changed)
-),
 
 fresh as (
     select * from in_force
+    {%- if some_lost %}
     union all
     select
-        known.identifier_key,
-        known.identifier_type,
-        known.identifier_value,
-        known.first_seen_order,
-        known.md5_key,
-        known.sha256_key,
+        names.identifier_key,
+        names.identifier_type,
+        names.identifier_value,
+        names.first_seen_order,
+        names.md5_key,
+        names.sha256_key,
         false as is_in_force
-    from known
-    left join in_force on known.identifier_key = in_force.identifier_key
-    where in_force.identifier_key is null
+    from {{ this }} as names
+    where
+        names.is_in_force
+        and names.identifier_key in (select lost.identifier_key from lost)
+        and names.identifier_key not in (select seen.identifier_key from seen)
+    {%- endif %}
 ),
 
-int_identity__identifiers as (
-    select
-        fresh.*,
-        cast({{ quanyu.refresh_number() }} as bigint) as _refresh
-    from fresh
-    left join known
-        on
-            fresh.identifier_key = known.identifier_key
-            and fresh.first_seen_order = known.first_seen_order
-            and fresh.is_in_force = known.is_in_force
-    where known.identifier_key is null
-)
-{% else %}
 int_identity__identifiers as (
     select
         *,
         cast({{ quanyu.refresh_number() }} as bigint) as _refresh
-    from in_force
+    from fresh
 )
-{% endif %}
+
 select * from int_identity__identifiers

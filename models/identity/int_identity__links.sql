@@ -134,7 +134,7 @@ records as (
         {%- endif %}
 ),
 
-identifiers as (
+identifiers as {{ quanyu.inline_cte() }} (
     select * from {{ ref('int_identity__identifiers') }}
 ),
 {% for digest in ['md5', 'sha256'] %}
@@ -329,12 +329,23 @@ fresh as (
         )
 ),
 
+-- Cut down first: the join would be built on all links that are known.
+known_links as (
+    select
+        link_key,
+        is_in_force,
+        seen_order,
+        reason
+    from {{ this }}
+    where link_key in (select fresh.link_key from fresh)
+),
+
 int_identity__links as (
     select
         fresh.*,
         cast({{ quanyu.refresh_number() }} as bigint) as _refresh
     from fresh
-    left join {{ this }} as known
+    left join known_links as known
         on
             fresh.link_key = known.link_key
             and fresh.is_in_force = known.is_in_force

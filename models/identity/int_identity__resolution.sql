@@ -32,12 +32,6 @@ int_identity__resolution as (
         _settings,
         _refresh
     from resolved
-    {% if is_incremental() %}
-    where
-        identifier_key in (
-            select changed.identifier_key from {{ quanyu.work_table('changed_identifiers') }} as changed
-        )
-    {% endif %}
 )
 
 select * from int_identity__resolution
