@@ -1,4 +1,5 @@
-"""dbt on Spark: `python -m orchestration.spark build ...` is `dbt build ... --target spark`, with Python models.
+"""dbt on Spark: `python -m orchestration.spark build ...` is `dbt build ... --target spark`, with Python models; and
+`python -m orchestration.spark land FOLDER`, intake and gate without a build.
 
 dbt-spark can hand a Python model to Databricks alone. Ours read a small table (grouped statistics) and write a small one,
 so they run here: the input is fetched through the Thrift server, the result goes back as a Parquet file of the workspace
@@ -83,5 +84,20 @@ def run(arguments: list[str]):
         )
 
 
+def land(landing: Path) -> None:
+    """Take what is new in the landing folder into the lake of the workspace (QUANYU_WORKSPACE), as `make run` does."""
+    from orchestration import job
+
+    workspace = os.environ.get("QUANYU_WORKSPACE")
+    settings = job.locate(landing, Path(workspace) if workspace else None)
+    with environment_with({"QUANYU_ENGINE": "duckdb"}):
+        job.land(settings, print)
+    for row in job.held_batches(settings):
+        print(f"  HELD {row.entity} {row.batch}")
+
+
 if __name__ == "__main__":
-    sys.exit(0 if run(sys.argv[1:]).success else 1)
+    if sys.argv[1:2] == ["land"]:
+        land(Path(sys.argv[2]))
+    else:
+        sys.exit(0 if run(sys.argv[1:]).success else 1)

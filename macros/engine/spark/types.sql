@@ -40,3 +40,32 @@
     {%- endif -%}
     {{ return('insert into ' ~ this.render()) }}
 {% endmacro %}
+
+
+{#- Plain Spark tables hold no constraints, so those of a contract are looked into once the table is written: a model with a
+    NULL where none may be, or with a primary key twice, fails as it does on DuckDB. -#}
+{% macro spark__persist_constraints(relation, model) %}
+    {%- set filled, keys = [], [] -%}
+    {%- for column in model.columns.values() -%}
+        {%- for constraint in column.constraints or [] if constraint.type == 'not_null' -%}
+            {%- do filled.append(column.name) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- for constraint in model.constraints or [] if constraint.type == 'primary_key' -%}
+        {%- do keys.append(constraint.columns) -%}
+    {%- endfor -%}
+    {%- if model.config.contract.enforced and (filled or keys) -%}
+        {%- set tests = [] -%}
+        {%- for name in filled + (keys | sum(start=[])) -%}{%- do tests.append(name ~ ' is null') -%}{%- endfor -%}
+        {%- set found = run_query(
+            'select count(*)'
+            ~ (', (select count(*) from (select 1 from ' ~ relation ~ ' group by ' ~ keys[0] | join(', ') ~ ' having count(*) > 1))'
+               if keys else ', 0')
+            ~ ' from ' ~ relation ~ ' where ' ~ tests | unique | join(' or ')
+        ).rows[0] -%}
+        {%- if found[0] > 0 or found[1] > 0 -%}
+            {%- do exceptions.raise_compiler_error(relation ~ ': ' ~ found[0] ~ ' rows without a value that the contract asks for, '
+                ~ found[1] ~ ' primary keys that stand twice') -%}
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}
