@@ -12,11 +12,14 @@ AUDIENCE ?=
 CHANNEL ?=
 BRAND ?=
 PORT ?= 3000
+SPARK_PORT ?= 10000
 BI_PORT ?= 5439
 POSTGRES ?=
 WORKERS ?= 2
 SIZES ?= 1,10,50
 PYTHON := .venv/bin/python
+SPARK_PYTHON := .venv-spark/bin/python
+PARITY ?=
 
 # No tool of ours calls home.
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
@@ -24,7 +27,8 @@ export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help run report export ui bi-up bi-down publish-postgres rollback test lint soak bench clean lock setup
+.PHONY: help run report export ui bi-up bi-down publish-postgres rollback test lint soak bench clean lock setup \
+	spark-up spark-down spark-build parity setup-spark
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -81,17 +85,37 @@ soak: setup  ## the long suites: every day of a real landing as a refresh of its
 bench: setup  ## measure the whole job beside the load floor (SIZES=1,10,50 million touch-points)
 	@$(PYTHON) bench/job.py --sizes $(SIZES)
 
+spark-up: setup-spark  ## start a Spark cluster on loopback: master, two workers, Thrift server (SPARK_PORT=10000; needs Java 17)
+	@PYTHON=$(SPARK_PYTHON) QUANYU_SPARK_PORT=$(SPARK_PORT) scripts/spark up
+
+spark-down:  ## stop it; its tables stay
+	@QUANYU_SPARK_PORT=$(SPARK_PORT) scripts/spark down
+
+spark-build: setup-spark  ## build what WORKSPACE (var/demo) has landed on that cluster instead of on DuckDB
+	@QUANYU_WORKSPACE=$(abspath $(or $(WORKSPACE),var/demo)) QUANYU_SPARK_PORT=$(SPARK_PORT) $(SPARK_PYTHON) -m orchestration.spark \
+		build --exclude-resource-type unit_test $(if $(FULL_REFRESH),--full-refresh)
+
+parity: setup-spark  ## build on both engines and compare every public table (PARITY=name LANDING=folder; else a small demo world)
+	@PYTHON=$(SPARK_PYTHON) scripts/parity $(or $(PARITY),demo) $(if $(LANDING),"$(LANDING)")
+
+setup-spark: .venv-spark/lock
+
+.venv-spark/lock: requirements-spark.lock scripts/setup
+	@VENV=.venv-spark LOCK=requirements-spark.lock scripts/setup
+
 setup: .venv/lock
 
 .venv/lock: requirements.lock scripts/setup
 	@scripts/setup
 
-lock: setup  ## compile requirements.in into requirements.lock again
+lock: setup  ## compile requirements.in and requirements-spark.in into their locks again
 	@$(PYTHON) -m pip install -q uv
 	@.venv/bin/uv pip compile -q requirements.in -p 3.11 --universal --no-strip-extras --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements.lock
+	@.venv/bin/uv pip compile -q requirements-spark.in -p 3.11 --universal --no-strip-extras --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links -o requirements-spark.lock
 
 clean:  ## remove what the above made
-	@git clean -fdXq -e '!.venv' var target logs .pytest_cache .ruff_cache 2>/dev/null || true
-	@rm -rf .venv target logs .pytest_cache .ruff_cache
+	@git clean -fdXq -e '!.venv' -e '!.venv-spark' var target logs .pytest_cache .ruff_cache 2>/dev/null || true
+	@rm -rf .venv .venv-spark target logs .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

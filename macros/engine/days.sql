@@ -26,7 +26,7 @@
 {% macro numbers(first, last) %}{{ return(adapter.dispatch('numbers', 'quanyu')(first, last)) }}{% endmacro %}
 
 {% macro default__numbers(first, last) -%}
-    select explode(sequence({{ first }}, {{ last }})) as n
+    select explode(case when {{ first }} <= {{ last }} then sequence({{ first }}, {{ last }}) end) as n
 {%- endmacro %}
 
 {% macro duckdb__numbers(first, last) -%}

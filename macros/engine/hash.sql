@@ -2,10 +2,11 @@
     stored keys are compared with keys computed later. -#}
 {% macro hash63(text) %}{{ return(adapter.dispatch('hash63', 'quanyu')(text)) }}{% endmacro %}
 
+{#- The first eight bytes, the last of them first: `translate` puts the 16 hex digits in that order. -#}
 {% macro default__hash63(text) -%}
-    shiftrightunsigned(
-        cast(conv(substr(md5({{ text }}), 1, 16), 16, -10) as bigint), 1
-    )
+    shiftrightunsigned(cast(conv(
+        translate('uvstqropmnklijgh', 'ghijklmnopqrstuv', substring(md5({{ text }}), 1, 16)), 16, -10
+    ) as bigint), 1)
 {%- endmacro %}
 
 {% macro duckdb__hash63(text) -%}

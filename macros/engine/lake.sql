@@ -31,6 +31,27 @@
     {%- endif -%}
 {% endmacro %}
 
+{#- Folders are chosen by the registry; their numbers come out of their names, so that no other folder is listed. -#}
+{% macro spark__lake_rows(entity, columns, after_load) %}
+    {%- set loads = [] -%}
+    {%- if execute -%}
+        {%- set found = run_query(
+            "select distinct load_number from " ~ ref('batches') ~ " where entity = '" ~ entity ~ "' and landed_rows > 0"
+            ~ " and load_number > " ~ after_load ~ " order by load_number"
+        ) -%}
+        {%- for row in found.rows %}{% do loads.append(row[0]) %}{% endfor -%}
+    {%- endif -%}
+    {%- if loads -%}
+        select
+            cast(load_number as bigint) as load_number,
+            {{ quanyu.lake_columns(columns) | join(', ') }}
+        from parquet.`{{ quanyu.lake_path() }}/{{ entity }}`
+        where load_number between {{ loads | first }} and {{ loads | last }}
+    {%- else -%}
+        {{ quanyu.no_rows(columns) }}
+    {%- endif -%}
+{% endmacro %}
+
 {% macro lake_columns(columns) %}
     {{- return(['_batch', '_batch_date', '_file', '_row', '_raw', '_problem'] + columns) -}}
 {% endmacro %}
@@ -51,13 +72,10 @@
 
 
 {#- The registry of batches, one row per (entity, batch). -#}
-{% macro lake_batches() %}{{ return(adapter.dispatch('lake_batches', 'quanyu')()) }}{% endmacro %}
-
-{% macro duckdb__lake_batches() %}
+{% macro lake_batches() %}
     {%- set file = quanyu.lake_path() ~ '/batches.parquet' -%}
-    {%- set found = run_query("select count(*) from glob('" ~ file ~ "')") if execute -%}
-    {%- if execute and found.rows[0][0] > 0 -%}
-        select * from read_parquet('{{ file }}')
+    {%- if execute and quanyu.parquet_exists(file) -%}
+        select * from {{ quanyu.parquet_rows(file) }}
     {%- else -%}
         select
             {%- for c in ['entity', 'batch', 'status', 'files', 'content_hash', 'reasons', 'warnings',
@@ -77,13 +95,10 @@
 
 {#- The ledgers of erasure, written by orchestration/erasure.py beside the registry; `columns` are [name, type] for
     the time before the first erasure. -#}
-{% macro lake_ledger(name, columns) %}{{ return(adapter.dispatch('lake_ledger', 'quanyu')(name, columns)) }}{% endmacro %}
-
-{% macro duckdb__lake_ledger(name, columns) %}
+{% macro lake_ledger(name, columns) %}
     {%- set file = quanyu.lake_path() ~ '/' ~ name ~ '.parquet' -%}
-    {%- set found = run_query("select count(*) from glob('" ~ file ~ "')") if execute -%}
-    {%- if execute and found.rows[0][0] > 0 -%}
-        select * from read_parquet('{{ file }}')
+    {%- if execute and quanyu.parquet_exists(file) -%}
+        select * from {{ quanyu.parquet_rows(file) }}
     {%- else -%}
         select
             {%- for column, type in columns %}
@@ -91,4 +106,33 @@
             {%- endfor %}
         where 1 = 0
     {%- endif -%}
+{% endmacro %}
+
+
+{#- A Parquet file as a relation. -#}
+{% macro parquet_rows(file) %}{{ return(adapter.dispatch('parquet_rows', 'quanyu')(file)) }}{% endmacro %}
+
+{% macro default__parquet_rows(file) -%}
+    parquet.`{{ file }}`
+{%- endmacro %}
+
+{% macro duckdb__parquet_rows(file) -%}
+    read_parquet('{{ file }}')
+{%- endmacro %}
+
+
+{#- True when a Parquet file of the lake is there. -#}
+{% macro parquet_exists(file) %}{{ return(adapter.dispatch('parquet_exists', 'quanyu')(file)) }}{% endmacro %}
+
+{#- Spark fails on a file that is not there, so the folder is listed; the registry of batches is always in it. -#}
+{% macro default__parquet_exists(file) %}
+    {%- set folder = file.rsplit('/', 1)[0] -%}
+    {%- set found = run_query("select path from binaryFile.`" ~ folder ~ "/*.parquet`") -%}
+    {%- set files = [] -%}
+    {%- for row in found.rows %}{% do files.append(row[0].rsplit('/', 1)[1]) %}{% endfor -%}
+    {{ return(file.rsplit('/', 1)[1] in files) }}
+{% endmacro %}
+
+{% macro duckdb__parquet_exists(file) %}
+    {{ return(run_query("select count(*) from glob('" ~ file ~ "')").rows[0][0] > 0) }}
 {% endmacro %}

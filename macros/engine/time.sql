@@ -10,11 +10,9 @@
         when {{ quanyu.regexp_like(x, quanyu.iso_local_pattern()) }}
             then try_cast({{ x }} as timestamp_ntz)
         when {{ quanyu.regexp_like(x, quanyu.iso_offset_pattern()) }}
-            then cast(
-                from_utc_timestamp(
-                    to_utc_timestamp(try_cast({{ x }} as timestamp), current_timezone()),
-                    '{{ var("business_timezone") }}'
-                ) as timestamp_ntz
+            then convert_timezone(
+                current_timezone(), '{{ var("business_timezone") }}',
+                cast(try_cast({{ quanyu.with_seconds_and_colon(x) }} as timestamp_ltz) as timestamp_ntz)
             )
     end
 {%- endmacro %}
@@ -34,8 +32,20 @@
     end
 {%- endmacro %}
 
-{#- DuckDB reads an offset only right behind seconds, and only with a colon between its hours and minutes. -#}
-{% macro with_seconds_and_colon(x) -%}
+{#- The engines read an offset only right behind seconds, and only with a colon between its hours and minutes. -#}
+{% macro with_seconds_and_colon(x) %}{{ return(adapter.dispatch('with_seconds_and_colon', 'quanyu')(x)) }}{% endmacro %}
+
+{% macro default__with_seconds_and_colon(x) -%}
+    regexp_replace(
+        regexp_replace(
+            regexp_replace(upper({{ x }}), r' ([Z+-])', '$1'),
+            r'([T ][0-9]{2}:[0-9]{2})([Z+-].*)$', '$1:00$2'
+        ),
+        r'([+-][0-9]{2})([0-9]{2})$', '$1:$2'
+    )
+{%- endmacro %}
+
+{% macro duckdb__with_seconds_and_colon(x) -%}
     regexp_replace(
         regexp_replace(
             regexp_replace({{ x }}, ' ([Zz+-])', '\1'),
@@ -82,7 +92,7 @@
 {%- endmacro %}
 
 {% macro default__days_between(earlier, later) -%}
-    {{ dbt.datediff(earlier, later, 'day') }}
+    datediff({{ later }}, {{ earlier }})
 {%- endmacro %}
 
 {% macro duckdb__days_between(earlier, later) -%}

@@ -5,7 +5,7 @@
     {{- return(adapter.dispatch('create_work_table', 'quanyu')(name, sql)) -}}
 {% endmacro %}
 
-{#- An engine without temporary tables keeps them in a schema of their own. -#}
+{#- An engine without temporary tables keeps them in a schema of their own, under the name of their model. -#}
 {% macro default__create_work_table(name, sql) %}
     {%- do run_query('create schema if not exists quanyu_work') -%}
     {%- do run_query('drop table if exists ' ~ quanyu.work_table(name)) -%}
@@ -19,7 +19,7 @@
 
 {% macro work_table(name) %}{{ return(adapter.dispatch('work_table', 'quanyu')(name)) }}{% endmacro %}
 
-{% macro default__work_table(name) %}{{ return('quanyu_work.' ~ name) }}{% endmacro %}
+{% macro default__work_table(name) %}{{ return('quanyu_work.' ~ this.identifier ~ '__' ~ name) }}{% endmacro %}
 
 {% macro duckdb__work_table(name) %}{{ return('temp.main.work_' ~ name) }}{% endmacro %}
 
@@ -28,4 +28,16 @@
     {%- for name in names -%}
         {%- do run_query('drop table if exists ' ~ quanyu.work_table(name)) -%}
     {%- endfor -%}
+{% endmacro %}
+
+
+{#- Takes all rows out of a table. -#}
+{% macro empty_table(relation) %}{{ return(adapter.dispatch('empty_table', 'quanyu')(relation)) }}{% endmacro %}
+
+{% macro default__empty_table(relation) %}
+    {%- do run_query('truncate table ' ~ relation) -%}
+{% endmacro %}
+
+{% macro duckdb__empty_table(relation) %}
+    {%- do run_query('delete from ' ~ relation) -%}
 {% endmacro %}

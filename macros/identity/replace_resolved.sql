@@ -2,7 +2,7 @@
     int_identity__resolution: an incremental model learns from it which customers it has to compute again even when
     refreshes were skipped or interrupted in between. `has_changed`: an identifier came, went, or moved in time. -#}
 {% macro customer_changes() %}
-    {{- return(api.Relation.create(database=target.database, schema='audit', identifier='customer_changes')) -}}
+    {{- return(api.Relation.create(database=target.database or none, schema='audit', identifier='customer_changes')) -}}
 {% endmacro %}
 
 {% macro create_customer_changes() %}

@@ -3,7 +3,7 @@
     that were there, per entity and up to which load, tells that some are missing by counting, which is cheap; only
     then is everything known compared with what is still there. -#}
 {% macro identity_inputs() %}
-    {{- return(api.Relation.create(database=target.database, schema='audit', identifier='identity_inputs')) -}}
+    {{- return(api.Relation.create(database=target.database or none, schema='audit', identifier='identity_inputs')) -}}
 {% endmacro %}
 
 {% macro identity_entities() %}
@@ -21,7 +21,7 @@
         {%- set ledger = quanyu.identity_inputs() -%}
         {%- do run_query('create table if not exists ' ~ ledger ~ ' (entity ' ~ dbt.type_string()
             ~ ', last_load bigint, landed_rows bigint)') -%}
-        {%- do run_query('delete from ' ~ ledger) -%}
+        {%- do quanyu.empty_table(ledger) -%}
         {%- for entity in quanyu.identity_entities() -%}
             {%- do run_query("insert into " ~ ledger ~ " select '" ~ entity ~ "', coalesce(max(_landed_load), 0), count(*)"
                 ~ " from " ~ ref('base_landing__' ~ entity)) -%}

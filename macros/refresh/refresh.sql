@@ -5,7 +5,7 @@
 {#- Hook: takes the next number. -#}
 {% macro start_refresh() %}
     {%- if execute and flags.WHICH in ('build', 'run') -%}
-        {%- set ledger = api.Relation.create(database=target.database, schema='audit', identifier='refreshes') -%}
+        {%- set ledger = api.Relation.create(database=target.database or none, schema='audit', identifier='refreshes') -%}
         {%- do adapter.create_schema(ledger) -%}
         {%- do run_query('create table if not exists ' ~ ledger ~ ' (refresh_number bigint)') -%}
         {%- do adapter.cache_added(ledger.incorporate(type='table')) -%}
@@ -21,7 +21,7 @@
 {#- Number of this refresh. -#}
 {% macro refresh_number() %}
     {%- if not execute -%}{{ return(0) }}{%- endif -%}
-    {%- set ledger = adapter.get_relation(database=target.database, schema='audit', identifier='refreshes') -%}
+    {%- set ledger = adapter.get_relation(database=target.database or none, schema='audit', identifier='refreshes') -%}
     {{ return(quanyu.scalar('select max(refresh_number) from ' ~ ledger) if ledger else 0) }}
 {% endmacro %}
 

@@ -104,16 +104,18 @@ def tracked_files() -> list[Path]:
     return [PROJECT / name for name in listed.stdout.splitlines() if (PROJECT / name).is_file()]
 
 
-def test_the_lock_has_hashes_and_no_address():
-    lock = (PROJECT / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-spark.lock"])
+def test_the_lock_has_hashes_and_no_address(name):
+    lock = (PROJECT / name).read_text()
     assert "://" not in lock and "index" not in lock
     packages = re.findall(r"^[a-z0-9].*==.*$", lock, flags=re.MULTILINE)
     assert packages and all(line.endswith("\\") for line in packages)
 
 
-def test_every_direct_dependency_has_a_reason():
-    for line in (PROJECT / "requirements.in").read_text().splitlines():
-        assert not line or line.startswith("#") or " # " in line, line
+@pytest.mark.parametrize("name", ["requirements.in", "requirements-spark.in"])
+def test_every_direct_dependency_has_a_reason(name):
+    for line in (PROJECT / name).read_text().splitlines():
+        assert not line or line.startswith(("#", "-")) or " # " in line, line
 
 
 def test_nothing_that_is_tracked_names_a_machine_path():

@@ -52,7 +52,7 @@ filled as (
 int_audiences__conditions as (
     select
         *,
-        cast(dense_rank() over (order by is_valued, {{ parameters | join(', ') }}) as integer) as condition_id,
+        cast(dense_rank() over (order by is_valued, {{ parameters | join(' nulls last, ') }} nulls last) as integer) as condition_id,
         {{ quanyu.hash63_of(
             ['rule_kind', 'owner', 'owner_value', 'rule_group', 'is_not'] + parameters
         ) }} as rule_hash,

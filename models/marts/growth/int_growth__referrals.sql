@@ -56,7 +56,7 @@ parents as (
     from branded
     where accepted_on is not null and invitee_key is not null and invitee_key <> inviter_key
     qualify row_number() over (
-        partition by brand_id, invitee_key order by accepted_on, invited_on, referral_id
+        partition by brand_id, invitee_key order by accepted_on asc, invited_on asc nulls last, referral_id asc
     ) = 1
 ),
 

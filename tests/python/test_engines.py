@@ -1,0 +1,119 @@
+"""What keeps the project off one engine, as far as it can be said without starting another one; `make parity` does the rest."""
+
+from __future__ import annotations
+
+import re
+
+import duckdb
+import pytest
+from support import PROJECT
+
+from scripts.parity import Result, compare, markdown, public_tables, written
+
+MACROS = {file: file.read_text() for file in (PROJECT / "macros").rglob("*.sql")}
+
+
+def test_every_macro_of_duckdb_has_one_for_spark():
+    code = "\n".join(MACROS.values())
+    for name in re.findall(r"macro duckdb__(\w+)", code):
+        assert re.search(rf"macro (default|spark)__{name}\b", code), name
+
+
+def test_what_only_one_engine_has_stays_where_engines_are_told_apart():
+    """Functions that only DuckDB has stand in its own macros."""
+    only_duckdb = r"\b(strftime|list_\w+|unnest|date_diff|generate_series|arg_max|read_parquet|struct_pack|glob)\s*\("
+    for file, text in MACROS.items():
+        text = re.sub(r"\{#.*?#\}", "", text, flags=re.DOTALL)
+        for name, body in re.findall(r"macro (\w+)\(.*?%\}(.*?)\{%-? endmacro", text, re.DOTALL):
+            if not name.startswith("duckdb__"):
+                assert not re.search(only_duckdb, body), (file.name, name)
+
+
+def test_spark_knows_every_way_in_which_a_model_replaces_its_rows():
+    sources = [file.read_text() for file in (PROJECT / "models").rglob("*.sql")]
+    sources.append((PROJECT / "dbt_project.yml").read_text())
+    used = set(re.findall(r"incremental_strategy\s*[:=]\s*'?([\w+]+)", "\n".join(sources)))
+    code = (PROJECT / "macros/engine/spark/incremental.sql").read_text()
+    known = set(re.findall(r"strategy == '([\w+]+)'", code))
+    assert used and used <= known
+
+
+def test_keys_are_the_same_numbers_on_both_engines():
+    """The way that Spark takes from the hex digits of an MD5 to the key, walked with DuckDB's functions."""
+    code = (PROJECT / "macros/engine/hash.sql").read_text()
+    template, digits = re.search(r"translate\('(\w+)', '(\w+)', substring\(md5", code).groups()
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"""select
+                cast(md5_number_upper(x) >> 1 as bigint),
+                translate('{template}', '{digits}', substring(md5(x), 1, 16))
+            from (select cast(range as varchar) || '|号' as x from range(200))"""
+        ).fetchall()
+    for key, ordered in rows:
+        assert int(ordered, 16) >> 1 == key
+
+
+@pytest.fixture
+def sides():
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table l as select range as id, range * 0.1::double as x, 'a' as t, 1 as _refresh from range(10)"
+        )
+        connection.execute("create table r as select * from l")
+        yield connection
+
+
+def test_equal_tables_are_the_same_whenever_they_were_written(sides):
+    sides.execute("update r set _refresh = 7, x = x * (1 + 1e-12)")
+    result = compare(sides, "marts.t", "l", "r", ["id"])
+    assert result.is_same and result.duckdb_rows == 10
+
+
+@pytest.mark.parametrize(
+    ("change", "columns"),
+    [
+        ("update r set x = x * (1 + 1e-8) where id = 3", ["x"]),
+        ("update r set x = null where id = 3", ["x"]),
+        ("update r set x = 'nan' where id = 3", ["x"]),
+        ("update r set t = null where id = 3", ["t"]),
+        ("update r set t = 'A' where id = 3", ["t"]),
+        ("delete from r where id = 3", []),
+        ("insert into r select * from r where id = 3", []),
+    ],
+)
+def test_one_changed_cell_or_row_is_seen(sides, change, columns):
+    sides.execute(change)
+    result = compare(sides, "marts.t", "l", "r", ["id"])
+    assert not result.is_same and result.differing == 1 and list(result.columns) == columns
+
+
+def test_tables_without_a_key_are_compared_as_bags(sides):
+    sides.execute("insert into l select * from l where id = 3")
+    assert not compare(sides, "marts.t", "l", "r", []).is_same
+    sides.execute("insert into r select * from r where id = 3")
+    assert compare(sides, "marts.t", "l", "r", []).is_same
+
+
+def test_a_table_that_spark_has_not_is_not_the_same_and_says_so():
+    result = Result("marts.t", 0, None, 0)
+    assert not result.is_same
+    assert "| marts.t | 0 | not built |" in markdown([result])
+
+
+def test_the_page_takes_the_table_between_its_markers():
+    page = "a\n<!-- parity demo -->\nold\n<!-- /parity demo -->\nb\n"
+    assert written(page, "demo", "new\n") == page.replace("old", "new")
+    with pytest.raises(ValueError, match="no `<!-- parity other -->`"):
+        written(page, "other", "new\n")
+
+
+def test_public_tables_come_with_their_keys():
+    node = {
+        "resource_type": "model",
+        "schema": "marts",
+        "alias": "t",
+        "config": {"access": "public"},
+        "constraints": [{"type": "primary_key", "columns": ["a", "b"]}],
+    }
+    hidden = {**node, "alias": "i", "config": {"access": "protected"}}
+    assert public_tables({"nodes": {"x": node, "y": hidden}}) == {"marts.t": ["a", "b"]}
