@@ -83,6 +83,11 @@ class Customer:
         ]
 
     def first_met(self) -> date | None:
+        if self.met_on is ...:
+            self.met_on = self._first_met()
+        return self.met_on
+
+    def _first_met(self) -> date | None:
         days = [t[0].date() for t in self.touches] + [m[0].date() for m in self.messages]
         days += [j[0] for j in self.joins] + [r[2] for r in self.relationships]
         days += [o["ordered"] for o in self.orders]
@@ -90,6 +95,7 @@ class Customer:
         return min(days, default=None)
 
     other_days: list[date] = field(default_factory=list)
+    met_on: object = ...  # kept by first_met, which is asked for every period
 
     def has(self, kinds: set[str], day: date) -> bool:
         return any(
