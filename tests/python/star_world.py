@@ -25,7 +25,7 @@ EVENTS = [
 CHANNELS = ["tmall", "ads", "miniprogram", "miniprogram", "community_group", "wecom", "a_new_one", None]  # fmt: skip
 TABLES = {
     "lifecycle.fct_touchpoints": "source_system varchar, event_id bigint, brand_id varchar, customer_key bigint, occurred_at timestamp, occurred_on date, event_type varchar, channel varchar, campaign_id varchar, product_id varchar, event_value decimal(18, 4)",
-    "lifecycle.fct_orders": "source_system varchar, order_id varchar, brand_id varchar, customer_key bigint, is_anonymous boolean, ordered_at timestamp, ordered_on date, purchased_on date, channel varchar, campaign_id varchar, valid_from date, valid_to date, gross_amount decimal(18, 4), discount_amount decimal(18, 4), paid_amount decimal(18, 4), net_amount decimal(18, 4), is_valid_purchase boolean",
+    "lifecycle.fct_orders": "source_system varchar, order_id varchar, brand_id varchar, customer_key bigint, is_anonymous boolean, ordered_at timestamp, ordered_on date, purchased_on date, channel varchar, channel_domain varchar, campaign_id varchar, valid_from date, valid_to date, gross_amount decimal(18, 4), discount_amount decimal(18, 4), paid_amount decimal(18, 4), net_amount decimal(18, 4), is_valid_purchase boolean",
     "lifecycle.fct_refunds": "brand_id varchar, source_system varchar, order_id varchar, is_linked boolean, customer_key bigint, refunded_on date, refund_amount decimal(18, 4)",
     "lifecycle.fct_order_lines": "source_system varchar, order_id varchar, brand_id varchar, customer_key bigint, purchased_on date, is_valid_purchase boolean, product_id varchar, quantity integer, line_amount decimal(18, 4)",
     "lifecycle.int_stages__spells": "model varchar, brand_id varchar, customer_key bigint, stage varchar, stage_rank smallint, previous_rank smallint, valid_from date, valid_to date",
@@ -45,7 +45,8 @@ DERIVED = {
     "identity.int_identity__resolution": "select *, null::timestamp as valid_from, null::timestamp as valid_to from identity.int_identity__customer_map",
     "lifecycle.int_lifecycle__touched_customers": "select distinct customer_key from identity.int_identity__customer_map",
     "staging.stg_landing__products": "select unnest(['p1', 'p2']) as product_id, 'n' as product_name, 'c' as category",
-    "marts.clv_customers": "select brand_id, 'C' || customer_key as customer_id, cast(sum(net_amount) + count(*) as decimal(18, 4)) as clv"
+    "marts.clv_customers": "select brand_id, 'C' || customer_key as customer_id, cast(sum(net_amount) + count(*) as decimal(18, 4)) as clv,"
+    " 0::decimal(18, 4) as discounted_clv, false as is_model_used"
     " from lifecycle.fct_orders where customer_key is not null and valid_from is not null group by all",
     "lifecycle.int_stages__calendar": f"select brand_id, cast(day as date) as as_of_date from (select distinct brand_id from staging.stg_landing__campaigns)"
     f" cross join range(date '{START}', date '{AS_OF}' + 1, interval 1 day) as days (day)",
@@ -64,6 +65,7 @@ SEEDS = {
     "stages": "",
     "star_goals": "",
     "member_tiers": "",
+    "category_cycles": "",
     "star_scenario_measures": ", types={'target': 'DECIMAL(18,6)', 'weight': 'DECIMAL(18,6)'}",
     "star_age_bands": ", types={'below_age': 'INTEGER'}",
     "rfm_breakpoints": ", types={'above': 'DECIMAL(18,4)', 'up_to': 'DECIMAL(18,4)'}",
@@ -182,6 +184,7 @@ class Pair:
         for brand in self.brands:
             touches = self.touches(key, brand)
             if visitor:
+                self.order(key, brand, 0, touches[:2])
                 continue
             sent = self.messages(key, brand)
             for number in range(rng.choice([0, 0, 1, 2, 4])):
@@ -254,7 +257,7 @@ class Pair:
         until, discount = refunded_on if valid else None, rng.choice([0, 10])
         is_purchase = valid and until is None
         self.rows.add(
-            "lifecycle.fct_orders", "s", name, brand, key, key is None, at, at.date(), bought, rng.choice(CHANNELS),
+            "lifecycle.fct_orders", "s", name, brand, key, key is None, at, at.date(), bought, rng.choice(CHANNELS), "public",
             self.campaign(brand), bought if valid else None, until, paid + discount, discount, paid, paid - so_far, is_purchase
         )  # fmt: skip
         for product in rng.sample(["p1", "p2", "p3"], rng.choice([1, 1, 2])):

@@ -1,4 +1,4 @@
-"""STAR, campaigns, attribution and products against a slow second reading; what was planted in the demo world's promotions."""
+"""STAR, its scenarios, campaigns, attribution and products against a slow second reading; what was planted in the demo world's promotions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import pytest
 from compiled import compiled, dbt
 from star_world import hundred_brands
 
-from tests.oracle import campaigns, star
+from tests.oracle import campaigns, scenarios, star
 
 MODELS = [
     "fct_membership_spells", "fct_consent_spells", "customer_day", "int_star__periods", "int_star__touch_keys", "int_star__asset_stays", "int_star__touches",
     "int_star__customer_periods", "star_flows", "star_goal_flows", "star_scaling", "star_assets", "star_structure",
     "star_triangulating", "star_activating", "star_returning", "int_campaigns__credits", "attribution",
-    "product_performance", "int_campaigns__reached", "campaign_performance", "campaign_segments",
+    "product_performance", "int_campaigns__reached", "campaign_performance", "campaign_segments", "star_member_tiers",
+    "int_star__promotions", "int_value__observations", "int_value__purchase_days", "int_value__acquisitions",
+    "int_value__money_days", "repurchase_cohorts", "unit_economics", "fast_periods", "int_star__scenario_figures",
+    "star_scenarios",
 ]  # fmt: skip
 STAGE_SEEDS = ["stage_rules", "stages", "stage_models", "stage_behaviours", "event_types"]
 AGAIN_DAYS = 21
@@ -45,11 +48,11 @@ def disagreements(ask, again_days: int = 90) -> list[str]:
         for x in star.differences(table, keys, found[table], ask)
     ]
     wrong += star.differences("attribution", CREDIT, star.attribution(facts), ask)
-    found = campaigns.answers(ask)
-    assert all(found[table] for table in campaigns.KEYS)
+    found = campaigns.answers(ask) | scenarios.answers(facts, ask, again_days, found)
+    assert all(found[table] for table in campaigns.KEYS | scenarios.KEYS)
     wrong += [
         x
-        for table, keys in campaigns.KEYS.items()
+        for table, keys in (campaigns.KEYS | scenarios.KEYS).items()
         for x in star.differences(table, keys, found[table], ask)
     ]
     return wrong + star.differences(

@@ -224,15 +224,15 @@ joining as (
             layers.model = '{{ var("star_stage_model") }}'
             and stays.brand_id = layers.brand_id
             and stays.customer_key = layers.customer_key
-            and layers.valid_from <= months.day_before
-            and (layers.valid_to is null or layers.valid_to > months.day_before)
+            and months.day_before >= layers.valid_from
+            and (layers.valid_to is null or months.day_before < layers.valid_to)
     left join {{ ref('int_star__asset_stays') }} as earlier
         on
             earlier.asset = 'member'
             and stays.brand_id = earlier.brand_id
             and stays.customer_key = earlier.customer_key
-            and earlier.from_day <= {{ quanyu.day_number('months.day_before') }}
-            and earlier.to_day > {{ quanyu.day_number('months.day_before') }}
+            and {{ quanyu.day_number('months.day_before') }} >= earlier.from_day
+            and {{ quanyu.day_number('months.day_before') }} < earlier.to_day
     where earlier.customer_key is null
     group by months.period_key
 ),

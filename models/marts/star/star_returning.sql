@@ -2,7 +2,7 @@
 -- Why: R of STAR: what each layer was worth. The layer is that of the day before, so that buying does not make one a
 --      buyer first: R4 would convert at 100 %.
 -- Not here: an order whose refunds reach its amount by the period's end. `all` is known customers; orders that name
---           nobody stand apart in `anonymous`, they are money and no buyer.
+--           nobody, or a device alone, stand apart in `anonymous`, they are money and no buyer.
 with periods as (
     select * from {{ ref('int_star__periods') }}
 ),
@@ -54,11 +54,7 @@ bought as (
         period_days.last_on,
         orders.source_system,
         orders.order_id,
-        case
-            when orders.is_anonymous or orders.customer_key is null then null
-            else counted.customer_key
-        end as customer_key,
-        orders.is_anonymous or orders.customer_key is null as is_anonymous,
+        counted.customer_key,
         orders.channel,
         orders.valid_from as purchased_on,
         orders.paid_amount,
@@ -101,8 +97,7 @@ placed as (
     select
         bought.*,
         case
-            when bought.is_anonymous then -1
-            when bought.customer_key is null then -2
+            when bought.customer_key is null then -1
             else coalesce(spells.stage_rank, 0)
         end as rank_before,
         bought.paid_amount - coalesce(refunded.refunded_amount, 0) as net_amount,
@@ -135,7 +130,6 @@ buyers as (
         sum(case when is_referred then paid_amount else 0 end) as referred_amount,
         max(case when is_referred then 1 else 0 end) as is_referred
     from placed
-    where rank_before <> -2
     group by period_key, rank_before, customer_key
 ),
 
@@ -162,7 +156,6 @@ channel_money as (
         coalesce(channel, 'unknown') as channel,
         sum(paid_amount) as gmv_amount
     from placed
-    where rank_before <> -2
     group by period_key, rank_before, coalesce(channel, 'unknown')
 ),
 
