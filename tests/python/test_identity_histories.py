@@ -28,7 +28,7 @@ TABLES = {
     "identity.identity_evidence": "_refresh",
     "identity.identity_refusals": "",
     "identity.fct_identity_merges": "_refresh",
-    "lifecycle.fct_touchpoints": "",
+    "lifecycle.fct_touchpoints": "_refresh",
     "lifecycle.fct_orders": "",
     "lifecycle.fct_membership_spells": "",
     "lifecycle.customer_day": "_refresh",
