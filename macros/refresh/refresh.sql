@@ -10,8 +10,9 @@
         {%- do run_query('create table if not exists ' ~ ledger ~ ' (refresh_number bigint)') -%}
         {%- do adapter.cache_added(ledger.incorporate(type='table')) -%}
         {%- set built = quanyu.built_ledger() -%}
-        {%- do run_query('create table if not exists ' ~ built ~ ' (node varchar, inputs varchar, contents varchar, '
-            ~ adapter.quote('rows') ~ ' bigint)') -%}
+        {%- set text = dbt.type_string() -%}
+        {%- do run_query('create table if not exists ' ~ built ~ ' (node ' ~ text ~ ', inputs ' ~ text ~ ', contents ' ~ text
+            ~ ', ' ~ adapter.quote('rows') ~ ' bigint)') -%}
         {%- do adapter.cache_added(built) -%}
         {%- do run_query('insert into ' ~ ledger ~ ' select coalesce(max(refresh_number), 0) + 1 from ' ~ ledger) -%}
     {%- endif -%}

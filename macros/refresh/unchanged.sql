@@ -23,29 +23,29 @@
         {{ return(none) }}
     {%- endif -%}
     {%- set said = [code, tojson(node.config, sort_keys=true), tojson(node.get('columns', {}), sort_keys=true)] -%}
-    {%- set reads, parts = [], [
-        "select '' as node, version() as contents",
-        "select node, contents from " ~ quanyu.built_ledger() ~ " where contents is not null and node not like 'seed.%'",
-    ] -%}
+    {%- set reads = [] -%}
     {%- do quanyu.add_reads(node, reads) -%}
-    {%- for read in reads -%}
-        {%- if read.startswith('seed.') -%}
+    {%- set parts = [
+        "select '' as node, version() as contents",
+        "select node, contents from " ~ quanyu.built_ledger() ~ " where contents is not null and node not like 'seed.%'"
+            ~ " and node in ('" ~ reads | join("', '") ~ "')",
+    ] -%}
+    {%- for read in reads if graph.nodes[read].config.materialized != 'view' -%}
+        {%- set known = graph.nodes[read] -%}
+        {%- set relation = adapter.get_relation(known.database, known.schema, known.alias) -%}
+        {%- if relation and known.resource_type == 'seed' -%}
             {#- Seeds are small, and people edit them in place: what is in them counts. -#}
-            {%- set seed = graph.nodes[read] -%}
-            {%- set relation = adapter.get_relation(seed.database, seed.schema, seed.alias) -%}
-            {%- if relation -%}
-                {%- do parts.append("select '" ~ read ~ "', " ~ quanyu.contents_of(relation)) -%}
-            {%- endif -%}
+            {%- do parts.append("select '" ~ read ~ "', " ~ quanyu.contents_of(relation)) -%}
+        {%- elif relation -%}
+            {#- Rows that somebody deletes are missed without the run that builds the table. -#}
+            {%- do parts.append("select 'rows of " ~ read ~ "', cast(count(*) as varchar) from " ~ relation) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- set found = {} -%}
-    {%- for row in run_query(
-        'select node, max(contents) from (' ~ parts | join(' union all ') ~ ") as told where node in ('', '"
-        ~ reads | join("', '") ~ "') group by node order by node"
-    ).rows -%}
+    {%- for row in run_query('select * from (' ~ parts | join(' union all ') ~ ') as told order by node').rows -%}
         {%- do found.update({row[0]: row[1]}) -%}
     {%- endfor -%}
-    {%- if found | length <= reads | length -%}{{ return(none) }}{%- endif -%}
+    {%- for read in reads if read not in found -%}{{ return(none) }}{%- endfor -%}
     {%- for node, contents in found.items() -%}{%- do said.append(node ~ ' ' ~ contents) -%}{%- endfor -%}
     {{ return(local_md5(said | join('\n'))) }}
 {% endmacro %}

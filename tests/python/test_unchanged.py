@@ -127,7 +127,9 @@ def test_everything_else_follows_what_it_reads(world):
 
 
 def test_a_view_that_a_run_leaves_out_hides_nothing(world):
-    world.write("models/last.sql", "{{ config(materialized='table') }}\nselect * from {{ ref('shown') }}")
+    world.write(
+        "models/last.sql", "{{ config(materialized='table') }}\nselect * from {{ ref('shown') }}"
+    )
     assert world.build() == {*ALWAYS, "last"}
     world.write("models/dear.sql", FILES["models/dear.sql"].replace("> 1", "> 0"))
     assert world.build("run", "--select", "dear", "last") == {"dear", "last"}
@@ -149,6 +151,9 @@ def test_what_was_taken_away_comes_back(world):
     world.sql("drop view main.shown")
     assert world.build() == {*ALWAYS, "apart", "dear", "shown"}
     assert world.sql("select * from main.shown") == [("PEAR",)]
+    # Rows that somebody deletes below, and a run of the table above alone.
+    world.sql("delete from main.landed where n = 1")
+    assert world.build("run", "--select", "counted") == {"counted"}
     # A crash after a build and before the ledger knew of it.
     world.sql("delete from audit.built where node = 'model.quanyu.priced'")
     assert {"priced"} <= world.build()
