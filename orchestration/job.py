@@ -185,13 +185,15 @@ def forget_published(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def finish_erasures(settings: Settings, say: Callable[[str], None]) -> None:
-    """After a green build: build again while late links name more of the erased, then remove what is left of them.
+    """After a green build: build again while late links name more of the erased, then remove what is left of them, and
+    wipe the blocks of the warehouse file when that is due.
 
     Raises ErasureError and BuildError.
     """
     while erasure.extend(settings.workspace, settings.database, say):
         settings.dbt.build(lambda line: None)
     erasure.finish(settings.workspace, settings.database, settings.landing, say)
+    erasure.wipe(settings.workspace, settings.database, say, settings.memory_limit)
 
 
 def land(settings: Settings, say: Callable[[str], None]) -> Admission:
