@@ -27,8 +27,15 @@ LEDGERS = "*.parquet"
 TRUTH = "QUANYU_IDENTITY_TRUTH"
 
 
-def fingerprint(workspace: Path, *chosen: object, environ: Mapping[str, str] = os.environ) -> str:
-    """Hash of what a run is made from, without the warehouse; `chosen` is what its caller chose."""
+def fingerprint(
+    workspace: Path,
+    *chosen: object,
+    without: Iterable[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> str:
+    """Hash of what a run is made from, without the warehouse; `chosen` is what its caller chose, and the ledgers named in
+    `without` are left out.
+    """
     project = [PROJECT / "dbt_project.yml"]
     for folder in FOLDERS:
         project += (PROJECT / folder).rglob("*.*")
@@ -36,7 +43,11 @@ def fingerprint(workspace: Path, *chosen: object, environ: Mapping[str, str] = o
         *(f"{name} {version(name)}" for name in PROGRAMS),
         *(f"{name}={value}" for name, value in environ.items() if name.startswith("QUANYU_")),
         *(f"{path.relative_to(PROJECT)} {_sha256(path)}" for path in project if _counts(path)),
-        *(f"{path.name} {_sha256(path)}" for path in (workspace / "lake").glob(LEDGERS)),
+        *(
+            f"{path.name} {_sha256(path)}"
+            for path in (workspace / "lake").glob(LEDGERS)
+            if path.name not in without
+        ),
         *(f"truth {_sha256(path)}" for path in Path(environ.get(TRUTH, "-")).glob("*.parquet")),
         *(f"chosen {each}" for each in chosen),
     ]

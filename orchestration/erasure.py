@@ -4,11 +4,13 @@
     suppress(...)         after identities are resolved: list the person's identifiers as salted hashes
     ... dbt build ...     rows lose the listed identifiers (macros/landing/erasing.sql), everything follows
     extend(...)           a late link named further identifiers of somebody erased: list them too, build again
-    finish(...)           rewrite the lake, remove what the refresh kept, compact the warehouse, prove it
+    finish(...)           rewrite the lake, remove what the refresh kept, prove it
+    wipe(...)             copy the warehouse into a new file when its blocks have held deleted rows for long enough
     forget_published(...) rewrite or remove published versions and exports that still hold the person
 
 The ledgers lie beside the registry in `<workspace>/lake`: `suppressed.parquet`, `erasures.parquet`,
-`erasure_proof.parquet`, and `erasure.json`, which says up to which refresh that was finished. They
+`erasure_proof.parquet`, and `erasure.json`, which says up to which refresh that was finished and since when
+the warehouse file waits to be wiped. They
 hold hashes salted with QUANYU_SALT and counts, nothing that names a person. Every step may be
 repeated: a run that dies is caught up by the next one.
 """
@@ -18,11 +20,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -39,6 +41,7 @@ SUPPRESSED, ERASURES, PROOF, STATE = (
     "erasure_proof.parquet",
     "erasure.json",
 )
+LEDGERS = (SUPPRESSED, ERASURES, PROOF)
 _SCHEMAS = {
     SUPPRESSED: "suppressed_key bigint, customer_id varchar, identifier_type varchar, is_forever boolean,"
     " valid_from timestamp, valid_to timestamp, erasure_number integer, requested_at timestamp,"
@@ -163,6 +166,7 @@ def extend(workspace: Path, database: Path, say: Callable[[str], None]) -> bool:
     """
     if not (workspace / "lake" / SUPPRESSED).exists():
         return False
+    proved = _state(workspace / "lake").get("proved_refresh", 0)
     with duckdb.connect(str(database), read_only=True) as warehouse:
         links = " union all ".join(
             f"select {left} as left_key, {right} as right_key, coalesce({time}, cast(_batch_date as timestamp)) as linked_at"
@@ -221,11 +225,27 @@ def extend(workspace: Path, database: Path, say: Callable[[str], None]) -> bool:
                         held.customer_key = bridge.customer_key and single.values_per_person <> 'many'
                         and listed.erasure_number = named.erasure_number
                 )
+            union all
+            select
+                plain.identifier_key, plain.identifier_type, plain.identifier_value,
+                cast(null as varchar), cast(null as bigint), min(listed.requested_at),
+                cast(null as bigint), cast('plain value of a hash' as varchar)
+            from (
+                select *, unnest([md5_key, sha256_key]) as hash_key
+                from identity.int_identity__identifiers
+                where is_in_force and md5_key is not null and _refresh > {proved}
+            ) as plain
+            inner join audit.suppressed_identifiers as listed
+                on {salted("plain.hash_key")} = listed.suppressed_key and listed.is_forever
+            where {salted("plain.identifier_key")} not in (
+                select suppressed_key from audit.suppressed_identifiers where is_forever
+            )
+            group by plain.identifier_key, plain.identifier_type, plain.identifier_value
             """
         )
         rows, _ = _list(warehouse, workspace)
     if rows:
-        say(f"erasure    late links name {rows:,} more identifiers of erased people")
+        say(f"erasure    late rows name {rows:,} more identifiers of erased people")
     return rows > 0
 
 
@@ -356,7 +376,8 @@ def finish(
                 warehouse.execute(
                     f'delete from {schema}."{name}" where {_names(tables[schema, name])}'
                 )
-        left = {table: _count(warehouse, table, tables[table]) for table in tables}
+        # What held none before has had nothing done to it since.
+        left = {t: _count(warehouse, t, tables[t]) if found[t] else 0 for t in tables}
         places += [
             Place(
                 "table",
@@ -372,7 +393,7 @@ def finish(
         guilty = [p for p in places if p.left and p.kind in ("table", "lake")]
         guilty = [p for p in guilty if not p.action.startswith("yours")]
         write_proof(warehouse, lake, places, is_new_run=True)
-    compact(database, memory_limit)
+    _mark_state(lake, unwiped_since=_state(lake).get("unwiped_since") or f"{_today()}")
     if guilty:
         listed = ", ".join(f"{place.name} ({place.left:,} rows)" for place in guilty)
         raise ErasureError(f"erased people are still named in {listed}: nothing was published")
@@ -434,20 +455,58 @@ def write_proof(
             )
 
 
+def wipe_due(workspace: Path) -> date | None:
+    """The day on which the blocks of the warehouse file are to be wiped: QUANYU_WIPE_AFTER_DAYS days (7; 0: at once) after
+    the first erasure since the last time; None when there was none. Raises ErasureError when the variable is no whole
+    number.
+    """
+    since = _state(workspace / "lake").get("unwiped_since")
+    text = os.environ.get("QUANYU_WIPE_AFTER_DAYS", "7").strip()
+    if not text.isdecimal():
+        raise ErasureError(f"QUANYU_WIPE_AFTER_DAYS is `{text}`, which is no whole number of days")
+    return date.fromisoformat(since) + timedelta(days=int(text)) if since else None
+
+
+def is_wipe_due(workspace: Path) -> bool:
+    """Whether that day has come. Raises ErasureError, as `wipe_due` does."""
+    due = wipe_due(workspace)
+    return due is not None and due <= _today()
+
+
+def wipe(
+    workspace: Path, database: Path, say: Callable[[str], None], memory_limit: str = "4GB"
+) -> bool:
+    """Copy the warehouse into a new file when that is due, since deleted rows stay in the blocks of the old one: not at
+    each erasure, because a copy costs more than the rest of it.
+
+    Whether it was done. Raises ErasureError, as `wipe_due` does.
+    """
+    if not is_wipe_due(workspace):
+        if due := wipe_due(workspace):
+            say(
+                f"erasure    the blocks of {database.name} are wiped on {due} (QUANYU_WIPE_AFTER_DAYS)"
+            )
+        return False
+    lake = workspace / "lake"
+    compact(database, memory_limit)
+    with duckdb.connect(str(database)) as warehouse:
+        done = Place("file", database.name, 0, 0, "written anew: no block holds a deleted row")
+        write_proof(warehouse, lake, [done], is_new_run=False)
+    _mark_state(lake, unwiped_since=None)
+    return True
+
+
 def compact(database: Path, memory_limit: str = "4GB") -> None:
     """Copy the warehouse into a new file: deleted rows stay in the blocks of the old one."""
     fresh = database.with_name(f".{database.stem}.compact")
     fresh.unlink(missing_ok=True)
     name = f'"{database.stem}"'
-    spill = fresh.with_name(f"{fresh.name}.tmp")
-    with duckdb.connect(
-        config={"memory_limit": memory_limit, "temp_directory": str(spill)}
-    ) as connection:
+    settings = {"memory_limit": memory_limit, "temp_directory": str(database.parent / "tmp")}
+    with duckdb.connect(config=settings) as connection:
         connection.execute(f"attach {literal(str(database))} as {name}")
         connection.execute(f"attach {literal(str(fresh))} as compacted")
         connection.execute(f"copy from database {name} to compacted")
         connection.execute("detach compacted")
-    shutil.rmtree(spill, ignore_errors=True)
     for leftover in (
         database.with_name(f"{database.name}.wal"),
         fresh.with_name(f"{fresh.name}.wal"),
@@ -616,9 +675,7 @@ def _clear_quarantine(
         place = (
             "(_file, _row, _landed_load) in (select (_file, _row, _landed_load) from erased_rows)"
         )
-        warehouse.execute(
-            f"delete from {table} where _fate = 'withdrawn' and _raw is not null and {place}"
-        )
+        _delete_base(warehouse, entity, f"_fate = 'withdrawn' and _raw is not null and {place}")
         (found,) = warehouse.execute(
             f"select count(*) from {table} where _fate = 'quarantined' and {place}"
         ).fetchone()
@@ -745,9 +802,19 @@ def _clear_base(warehouse: duckdb.DuckDBPyConnection, entities: list[Entity]) ->
         named = "".join(
             f" or {key} in (select identifier_key from erased_keys)" for key in _person_keys(entity)
         )
+        _delete_base(warehouse, entity, f"_fate = 'withdrawn' and (_erased is not null{named})")
+
+
+def _delete_base(warehouse: duckdb.DuckDBPyConnection, entity: Entity, condition: str) -> None:
+    """Delete rows that the identity layer has followed, which must not take them for rows that vanished
+    (macros/identity/vanished_rows.sql)."""
+    (rows,) = warehouse.execute(
+        f"delete from staging.base_landing__{entity.name} where {condition}"
+    ).fetchone()
+    if rows and _exists(warehouse, "audit", "identity_inputs"):
         warehouse.execute(
-            f"delete from staging.base_landing__{entity.name}"
-            f" where _fate = 'withdrawn' and (_erased is not null{named})"
+            "update audit.identity_inputs set landed_rows = landed_rows - ? where entity = ?",
+            [rows, entity.name],
         )
 
 
@@ -810,6 +877,10 @@ def _now() -> str:
     return f"timestamp '{datetime.now(UTC):%Y-%m-%d %H:%M:%S}'"
 
 
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
 def _create_ledger(warehouse: duckdb.DuckDBPyConnection, lake: Path, name: str) -> None:
     """Load a ledger into a temporary table; an empty one before the first erasure."""
     warehouse.execute(f"create or replace temp table {_temp(name)} ({_SCHEMAS[name]})")
@@ -830,12 +901,12 @@ def _write_ledger(warehouse: duckdb.DuckDBPyConnection, lake: Path, name: str) -
     sync(lake)
 
 
-def _state(lake: Path) -> dict[str, int]:
+def _state(lake: Path) -> dict[str, Any]:
     path = lake / STATE
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def _mark_state(lake: Path, **values: int) -> None:
+def _mark_state(lake: Path, **values: int | str | None) -> None:
     draft = lake / f".{STATE}"
     draft.write_text(json.dumps(_state(lake) | values) + "\n", encoding="utf-8")
     os.replace(draft, lake / STATE)

@@ -120,9 +120,11 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
         say(f"  HELD {row.entity} {row.batch}")
         for reason in hold_reasons(row):
             say(f"    {reason}")
-    inputs = built.fingerprint(settings.workspace, settings.as_of_date)
-    is_built = not settings.full_refresh and built.is_built(
-        settings.workspace, settings.database, inputs
+    inputs, given = made_from(settings), made_from(settings, without=erasure.LEDGERS)
+    is_built = (
+        not settings.full_refresh
+        and built.is_built(settings.workspace, settings.database, inputs)
+        and not erasure.is_wipe_due(settings.workspace)
     )
     if is_built:
         say("dbt build  nothing has changed since the last run")
@@ -135,14 +137,16 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
     if not blocking:
         publication = (is_built and published_before(settings)) or publish_build(settings)
     forget_published(settings, say)
-    # What landed, or was edited, while this run was at work is built by the next one.
-    if (
-        publication
-        and build
-        and inputs == built.fingerprint(settings.workspace, settings.as_of_date)
-    ):
-        built.note(settings.workspace, settings.database, inputs, publication.manifest["version"])
+    # What landed, or was edited, while this run was at work is built by the next one; what it says of the erased is its own.
+    if publication and build and given == made_from(settings, without=erasure.LEDGERS):
+        inputs, version = made_from(settings), publication.manifest["version"]
+        built.note(settings.workspace, settings.database, inputs, version)
     return Outcome(admission, held, build, blocking, publication)
+
+
+def made_from(settings: Settings, without: Sequence[str] = ()) -> str:
+    """Hash of what the warehouse is made from, but for the ledgers named."""
+    return built.fingerprint(settings.workspace, settings.as_of_date, without=without)
 
 
 def build_warehouse(settings: Settings, say: Callable[[str], None]) -> Build:
@@ -223,7 +227,8 @@ def forget_published(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 def finish_erasures(settings: Settings, say: Callable[[str], None]) -> None:
-    """After a green build: build again while late links name more of the erased, then remove what is left of them.
+    """After a green build: build again while late links name more of the erased, then remove what is left of them, and
+    wipe the blocks of the warehouse file when that is due.
 
     Raises ErasureError and BuildError.
     """
@@ -232,6 +237,7 @@ def finish_erasures(settings: Settings, say: Callable[[str], None]) -> None:
     erasure.finish(
         settings.workspace, settings.database, settings.landing, say, settings.memory_limit
     )
+    erasure.wipe(settings.workspace, settings.database, say, settings.memory_limit)
 
 
 def land(settings: Settings, say: Callable[[str], None]) -> Admission:

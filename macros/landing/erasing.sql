@@ -89,7 +89,11 @@
 {#- Join condition: `key` (an expression on the row) is on the list `listed` at the time of the row. -#}
 {% macro is_listed(entity, rule, listed) -%}
     {{ quanyu.suppressed_key(rule.key) }} = {{ listed }}.suppressed_key
-    and (
+    and {{ quanyu.is_listed_then(entity, listed) }}
+{%- endmacro %}
+
+{% macro is_listed_then(entity, listed) -%}
+    (
         {{ listed }}.is_forever
         or {{ quanyu.row_time(entity) }} >= coalesce({{ listed }}.listed_from, {{ quanyu.row_time(entity) }})
         and {{ quanyu.row_time(entity) }} < coalesce({{ listed }}.listed_to, timestamp '9999-12-31 00:00:00')
@@ -97,14 +101,27 @@
 {%- endmacro %}
 
 
-{#- Keys of known rows that name an identifier listed since. -#}
+{#- Keys of known rows that name an identifier listed since. Hashing is dear: it is done once per identifier, not per row. -#}
 {% macro keys_to_erase(entity, erasing) -%}
     {%- for rule in erasing.rules %}
-    select _key
-    from {{ this }}
-    inner join {{ quanyu.listed_identifiers() }} as listed
-        on listed.since_refresh >= {{ erasing.own }} and {{ quanyu.is_listed(entity, rule, 'listed') }}
-    where _fate not in ('withdrawn', 'erased', 'quarantined')
+    select known._key
+    from {{ this }} as known
+    inner join (
+        select
+            named.known_key,
+            listed.*
+        from (
+            select distinct {{ rule.key }} as known_key
+            from {{ this }}
+            where _fate not in ('withdrawn', 'erased', 'quarantined')
+        ) as named
+        inner join {{ quanyu.listed_identifiers() }} as listed
+            on
+                listed.since_refresh >= {{ erasing.own }}
+                and {{ quanyu.suppressed_key('named.known_key') }} = listed.suppressed_key
+    ) as listed
+        on {{ rule.key }} = listed.known_key and {{ quanyu.is_listed_then(entity, 'listed') }}
+    where known._fate not in ('withdrawn', 'erased', 'quarantined')
     {{ 'union' if not loop.last }}
     {%- endfor %}
 {%- endmacro %}

@@ -3,6 +3,8 @@ bring them back."""
 
 from __future__ import annotations
 
+import hashlib
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -48,7 +50,8 @@ O2,shop,member_id,M2,2026-01-02 10:00:00,2026-01-02 10:00:00,paid,50
 O3,shop,phone,13911112222,2026-01-02 10:00:00,,paid,notanumber
 O4,shop,phone,13911112222,2026-01-02 10:00:00,2026-01-02 10:00:00,paid,5,one field too many
 O9,shop,member_id,M3,2026-01-02 10:00:00,2026-01-02 10:00:00,paid,9
-""",
+O10,shop,phone,$MD5,2026-01-02 10:00:00,2026-01-02 10:00:00,paid,11
+""".replace("$MD5", hashlib.md5(b"13977778888").hexdigest()),
     "touchpoints/t.csv": """\
 event_id,source_system,occurred_at,event_type,channel,identifier_type,identifier_value
 E1,app,2026-01-03 10:00:00,login,app,device_id,SHARED
@@ -73,7 +76,8 @@ default,M3,join,2026-01-01 10:00:00
     "erasure_requests/dt=2026-02-01/e.csv": """\
 identifier_type,identifier_value,requested_at
 email,XiaoMing@example.com,2026-01-31 10:00:00
-""",
+phone,$MD5,2026-01-31 10:00:00
+""".replace("$MD5", hashlib.md5(b"13977778888").hexdigest()),
 }
 LATE = {
     # zzz1 was his before he asked; zzz9 is whoever has the number since. M2 has a member id of his own.
@@ -89,6 +93,7 @@ O5,shop,openid,oa:zzz1,2026-01-12 10:00:00,2026-01-12 10:00:00,paid,70
 O6,shop,phone,86 13911112222,2026-01-13 10:00:00,2026-01-13 10:00:00,paid,71
 O7,shop,openid,oa:zzz9,2026-01-13 10:00:00,2026-01-13 10:00:00,paid,72
 O8,shop,phone,13911112222,at noon,,paid,73
+O11,shop,phone,139 7777 8888,2026-02-02 10:00:00,2026-02-02 10:00:00,paid,12
 """,
     # The second person is known from an earlier refresh.
     "erasure_requests/dt=2026-02-03/e.csv": """\
@@ -96,6 +101,8 @@ identifier_type,identifier_value,requested_at
 member_id,M3,2026-02-02 10:00:00
 """,
 }
+# Of a third one only a hash was known when they asked.
+IT = (hashlib.md5(b"13977778888").hexdigest(), "13977778888", "139 7777 8888")
 HIM = ("13911112222", "139-1111-2222", "139 1111 2222", "王小明", "xiaoming", "XiaoMing", "OWN")
 HER = ("13955556666", "韩梅梅", "meimei")
 
@@ -150,12 +157,13 @@ def all_rows(workspace: Path) -> dict[str, list[tuple]]:
 
 @pytest.fixture(scope="module")
 def histories(tmp_path_factory, monkeypatch_module) -> Path:
-    """Three persons, one of whom asks at once, then late files and another request."""
+    """Three persons, one of whom asks at once, then late files and another request. Blocks are wiped at once."""
     root = tmp_path_factory.mktemp("erasure")
+    monkeypatch_module.setenv("QUANYU_WIPE_AFTER_DAYS", "0")
     land(root, FIRST)
     monkeypatch_module.setattr(Dbt, "build", only_models(Dbt.build))
     workspace = refresh(root)
-    first = mentions(workspace, HIM)
+    first = mentions(workspace, HIM + IT)
     land(root, LATE)
     refresh(root)
     (root / "first.txt").write_text(repr(first))
@@ -179,7 +187,7 @@ def only_models(build):
 
 def test_nothing_of_the_erased_is_left_in_any_byte_of_the_workspace(histories):
     assert (histories / "first.txt").read_text() == "[]"
-    assert mentions(histories / "workspace", HIM + HER) == []
+    assert mentions(histories / "workspace", HIM + HER + IT) == []
     assert mentions(histories / "workspace", ("13933334444", "李雷雷"))  # the search would find
 
 
@@ -189,8 +197,14 @@ def test_money_stays_and_is_nobodys_while_others_keep_what_is_theirs(histories):
         "select order_id, is_anonymous, cast(paid_amount as integer) from lifecycle.fct_orders order by 1",
     )
     assert orders == [
-        *[("O1", True, 100), ("O2", False, 50), ("O5", True, 70), ("O6", True, 71)],
-        *[("O7", False, 72), ("O9", True, 9)],
+        *[
+            ("O1", True, 100),
+            ("O10", True, 11),
+            ("O11", True, 12),
+            ("O2", False, 50),
+            ("O5", True, 70),
+        ],
+        *[("O6", True, 71), ("O7", False, 72), ("O9", True, 9)],
     ]
     # The shared device counts for the erased person's time no more, and is not handed to the other one.
     events = ask(
@@ -214,7 +228,10 @@ def test_a_late_link_names_further_ids_only_of_the_past_and_only_of_nobody_else(
     causes = ask(
         histories / "workspace", "select cause, customers from audit.erasures order by 1, 2"
     )
-    assert causes == [("late link", 1), ("request", 1), ("request", 1)]
+    assert causes == [
+        *[("late link", 1), ("plain value of a hash", 0)],
+        *[("request", 1), ("request", 1), ("request", 1)],
+    ]
 
 
 def test_no_row_is_lost_and_every_erased_one_is_counted(histories):
@@ -226,7 +243,7 @@ def test_no_row_is_lost_and_every_erased_one_is_counted(histories):
     assert all(row[2] == sum(row[3:]) for row in rows)
     erased = {row[:2]: row[7] for row in rows if row[7]}
     assert erased == {
-        ("erasure_requests", "dt=2026-02-01"): 1,
+        ("erasure_requests", "dt=2026-02-01"): 2,
         ("erasure_requests", "dt=2026-02-03"): 1,
         ("identity_links", "dt=2026-02-03"): 3,
         ("identity_links", "initial"): 2,
@@ -247,8 +264,29 @@ def test_the_proof_names_every_place_and_whose_landing_files_are(histories):
     assert all(left == 0 for _, kind, _, _, left in proof if kind != "landing")
     yours = {place for run, kind, place, _, _ in proof if kind == "landing" and run == 2}
     assert yours == {*FIRST, *LATE}
+    assert [(run, place) for run, kind, place, _, _ in proof if kind == "file"] == [
+        (1, "warehouse.duckdb"),
+        (2, "warehouse.duckdb"),
+    ]
     places = {place for _, kind, place, found, _ in proof if kind == "table" and found}
     assert {"identity.int_identity__identifiers", "audit.quarantine: orders"} <= places
+
+
+def test_the_next_refresh_takes_nobody_for_vanished(histories):
+    """Rows that an erasure deletes were followed: were they counted, everything known would be compared again."""
+    counted = ask(
+        histories / "workspace", "select entity, landed_rows from audit.identity_inputs order by 1"
+    )
+    there = [
+        (
+            entity,
+            ask(histories / "workspace", f"select count(*) from staging.base_landing__{entity}")[0][
+                0
+            ],
+        )
+        for entity, _ in counted
+    ]
+    assert counted == there
 
 
 def test_the_ledgers_hold_salted_hashes_and_another_salt_is_refused(histories, monkeypatch):
@@ -342,3 +380,29 @@ def test_a_deleted_row_stays_in_the_file_until_the_warehouse_is_compacted(tmp_pa
         keys = warehouse.execute("select constraint_type from duckdb_constraints()").fetchall()
         assert ("PRIMARY KEY",) in keys
     assert [file.name for file in tmp_path.iterdir()] == ["warehouse.duckdb"]
+
+
+def test_the_blocks_of_the_warehouse_are_wiped_when_they_are_due(tmp_path, monkeypatch):
+    monkeypatch.delenv("QUANYU_WIPE_AFTER_DAYS", raising=False)
+    path, lake, said = tmp_path / "warehouse.duckdb", tmp_path / "lake", []
+    lake.mkdir()
+    with duckdb.connect(str(path)) as warehouse:
+        warehouse.execute("create schema audit; create table t as select range as n from range(10)")
+    assert not erasure.wipe(tmp_path, path, said.append)  # nobody was erased
+    erasure._mark_state(lake, unwiped_since="2026-06-01")
+    before = path.stat().st_ino
+    monkeypatch.setattr(erasure, "_today", lambda: date(2026, 6, 7))
+    assert not erasure.wipe(tmp_path, path, said.append)
+    assert said == [
+        "erasure    the blocks of warehouse.duckdb are wiped on 2026-06-08 (QUANYU_WIPE_AFTER_DAYS)"
+    ]
+    assert path.stat().st_ino == before
+    monkeypatch.setattr(erasure, "_today", lambda: date(2026, 6, 8))
+    assert erasure.wipe(tmp_path, path, said.append)
+    assert path.stat().st_ino != before
+    assert not erasure.wipe(tmp_path, path, said.append)  # once
+    (proof,) = duckdb.sql(f"from read_parquet('{lake / erasure.PROOF}')").fetchall()
+    assert proof[1:5] == ("file", "warehouse.duckdb", 0, 0)
+    monkeypatch.setenv("QUANYU_WIPE_AFTER_DAYS", "a week")
+    with pytest.raises(erasure.ErasureError, match="QUANYU_WIPE_AFTER_DAYS is `a week`"):
+        erasure.wipe(tmp_path, path, said.append)
