@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import duckdb
@@ -15,6 +16,7 @@ from orchestration import built
 from orchestration.audiences import RuleError, check_rules
 from orchestration.erasure import ErasureError
 from orchestration.exports import ExportError
+from orchestration.faults import diagnose, told, write_trace
 from orchestration.gate import GateError
 from orchestration.intake import LandingError
 from orchestration.job import (
@@ -125,18 +127,36 @@ def run_command(
     )
     try:
         outcome = run(settings, click.echo)
-    except LandingError as error:
+        hold = hold_of_batches(settings, outcome.blocking) if outcome.blocking else None
+        conclude(settings, hold)
+        click.echo("\n".join(report_lines(settings, outcome)))
+        _report(settings, alerting=True, is_known=outcome.build is None and not outcome.blocking)
+    except Exception as error:
+        _give_up(settings, error)
+    click.echo(f"done in {time.monotonic() - started:.0f} s")
+
+
+def _give_up(settings: Settings, error: Exception) -> NoReturn:
+    """Say what stopped the run and what to do, mark the day's report as held where that can be written, and exit:
+    2 when nothing was done (the landing folder cannot be used, another run is at work), else 1.
+    """
+    fault = diagnose(error, settings.place)
+    if isinstance(error, LandingError) and not fault:
         click.echo(f"landing: {error}", err=True)
         sys.exit(2)
-    except (GateError, RuleError, BuildError, ErasureError, ServingError) as error:
-        click.echo(str(error), err=True)
+    if fault or isinstance(error, (GateError, RuleError, BuildError, ErasureError, ServingError)):
+        click.echo(told(error, settings.place), err=True)
+    else:
+        click.echo(f"unexpected: {type(error).__name__}: {error}", err=True)
+        if trace := write_trace(error, settings.workspace):
+            click.echo(f"the trace is in {trace}: please report it", err=True)
+    try:
         conclude(settings, hold_of_error(settings, error))
         _report(settings, err=True, alerting=True)
-        sys.exit(1)
-    conclude(settings, hold_of_batches(settings, outcome.blocking) if outcome.blocking else None)
-    click.echo("\n".join(report_lines(settings, outcome)))
-    _report(settings, alerting=True, is_known=outcome.build is None and not outcome.blocking)
-    click.echo(f"done in {time.monotonic() - started:.0f} s")
+    except Exception as again:
+        # The same fault, most likely: the first message is the one that counts.
+        click.echo(f"the report could not be marked as held: {type(again).__name__}", err=True)
+    sys.exit(1)
 
 
 def _report(

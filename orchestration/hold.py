@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-# What kept a day back: a batch on hold, a failing model or test, and the steps around them.
-KINDS = ("batches", "build", "erasure", "gate", "serving")
+# What kept a day back: a batch on hold, a failing model or test, the steps around them, the machine.
+KINDS = ("batches", "build", "erasure", "gate", "serving", "machine")
 FILE = "hold.json"
 
 
 @dataclass(frozen=True)
 class Hold:
     """Why `day` (ISO) was not published. `batches` are rows of the registry as (entity, batch, status, reasons),
-    `failures` what failed in a build, `message` what another step said.
+    `failures` what failed in a build, `message` what another step said. `is_built` is false while the warehouse holds
+    tables of a build that did not pass: nothing may be published from it.
     """
 
     kind: str
@@ -28,6 +29,11 @@ class Hold:
     batches: Sequence[Mapping[str, Any]] = field(default_factory=list)
     failures: Sequence[Mapping[str, Any]] = field(default_factory=list)
     message: str = ""
+    is_built: bool = True
+
+    def with_(self, **changes: Any) -> Self:
+        """The same hold with some parts changed."""
+        return replace(self, **changes)
 
     def write(self, workspace: Path) -> None:
         """Remember it in the workspace, so that `make report` says it again."""

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
 
-from orchestration import built, erasure, exports
+from orchestration import built, erasure, exports, ledger
 from orchestration.audiences import check_rules
 from orchestration.contract import load_contract
+from orchestration.faults import Place, diagnose
 from orchestration.gate import GateError
 from orchestration.gate.judge import judge
 from orchestration.gate.profile import profile
 from orchestration.hold import Hold, clear_hold, held_day, read_hold
 from orchestration.intake import Admission, LandingError, Prepared, Verdict, admit, prepare
 from orchestration.intake.registry import RegistryRow, read_registry
+from orchestration.lock import only_run
 from orchestration.serving import (
     DATABASE,
     Publication,
@@ -55,6 +57,11 @@ class Settings:
     def published(self) -> Path:
         """Folder of the published versions."""
         return self.serving or self.workspace / "serving"
+
+    @property
+    def place(self) -> Place:
+        """What a fault of the machine names."""
+        return Place(self.workspace, self.database, self.published)
 
     @property
     def dbt(self) -> Dbt:
@@ -93,6 +100,10 @@ def make_demo(say: Callable[[str], None]) -> None:
     build(DEMO / "world", progress=lambda line: say(f"demo       {line}"))
 
 
+# Files of the lake that a run itself writes while it builds.
+OWN = (*erasure.LEDGERS, ledger.FILE)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run did. `held` are all batches held at its end, not only those of this run; `build` is None when nothing had
@@ -110,17 +121,24 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
     """Land what is new, judge it, erase who asked for it, build the warehouse, publish it. A batch that is held keeps the
     others going, but readers keep what they have until it is decided upon.
 
-    Raises LandingError (the landing folder cannot be used), GateError (the gate cannot judge), RuleError (the rules of
-    a tag or audience cannot be built; nothing was landed), BuildError, ErasureError and ServingError.
+    Raises LandingError (the landing folder cannot be used, or another run is at work), GateError (the gate cannot judge),
+    RuleError (the rules of a tag or audience cannot be built; nothing was landed), BuildError, ErasureError and
+    ServingError; faults of the machine also as OSError and duckdb.Error (faults.diagnose).
     """
     check_rules()
+    with only_run(settings.workspace):
+        return _run(settings, say)
+
+
+def _run(settings: Settings, say: Callable[[str], None]) -> Outcome:
+    open_warehouse(settings)
     admission = land(settings, say)
     held = held_batches(settings)
     for row in held:
         say(f"  HELD {row.entity} {row.batch}")
         for reason in hold_reasons(row):
             say(f"    {reason}")
-    inputs, given = made_from(settings), made_from(settings, without=erasure.LEDGERS)
+    inputs, given = made_from(settings), made_from(settings, without=OWN)
     is_built = (
         not settings.full_refresh
         and built.is_built(settings.workspace, settings.database, inputs)
@@ -137,8 +155,8 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
     if not blocking:
         publication = (is_built and published_before(settings)) or publish_build(settings)
     forget_published(settings, say)
-    # What landed, or was edited, while this run was at work is built by the next one; what it says of the erased is its own.
-    if publication and build and given == made_from(settings, without=erasure.LEDGERS):
+    # What was edited while this run was at work is built by the next one.
+    if publication and build and given == made_from(settings, without=OWN):
         inputs, version = made_from(settings), publication.manifest["version"]
         built.note(settings.workspace, settings.database, inputs, version)
     return Outcome(admission, held, build, blocking, publication)
@@ -151,6 +169,7 @@ def made_from(settings: Settings, without: Sequence[str] = ()) -> str:
 
 def build_warehouse(settings: Settings, say: Callable[[str], None]) -> Build:
     """Erase who asked for it and build every model. Raises ErasureError and BuildError."""
+    restore_ledger(settings, say)
     list_erased(settings, say)
     say(f"dbt build  {settings.database}")
     started = time.monotonic()
@@ -160,6 +179,7 @@ def build_warehouse(settings: Settings, say: Callable[[str], None]) -> Build:
         f" in {time.monotonic() - started:.0f} s; {build.unchanged} of these had nothing to do"
     )
     finish_erasures(settings, say)
+    keep_ledger(settings)
     return build
 
 
@@ -175,6 +195,35 @@ def published_before(settings: Settings) -> Publication | None:
     ):
         return None
     return Publication(version, manifest, is_new=False, is_current=True)
+
+
+def open_warehouse(settings: Settings, patience: Sequence[int] = (1, 2, 4)) -> None:
+    """See, before anything is done, whether the warehouse can be written; a reader that holds the file is waited for,
+    so many seconds at each further attempt.
+
+    Raises duckdb.Error (the file is damaged, of another version, cannot be written, or is in use for longer).
+    """
+    if not settings.database.exists():
+        return
+    for seconds in (*patience, None):
+        try:
+            duckdb.connect(str(settings.database)).close()
+            return
+        except duckdb.IOException as error:
+            if seconds is None or "Could not set lock" not in str(error):
+                raise
+        time.sleep(seconds)
+
+
+def restore_ledger(settings: Settings, say: Callable[[str], None]) -> None:
+    """Before the build: a warehouse that starts anew goes on from the ledger that the lake keeps. Raises duckdb.Error."""
+    if rows := ledger.restore(settings.database, settings.workspace):
+        say(f"restored   {rows:,} published figures: the warehouse is built anew")
+
+
+def keep_ledger(settings: Settings) -> None:
+    """After a green build: copy what was published when into the lake. Raises duckdb.Error and OSError."""
+    ledger.keep(settings.database, settings.workspace)
 
 
 def list_erased(settings: Settings, say: Callable[[str], None]) -> None:
@@ -392,12 +441,17 @@ def hold_of_error(settings: Settings, error: Exception) -> Hold | None:
     """The day is kept back because a step failed; None for a landing folder or a workspace that cannot be used:
     that is the caller's mistake, and nothing has happened to the day.
     """
+    is_built = not isinstance(error, (BuildError, erasure.ErasureError))
+    if fault := diagnose(error, settings.place):
+        return Hold("machine", _day_of_run(settings), message=str(fault), is_built=is_built)
     if isinstance(error, LandingError):
         return None
     kinds = {GateError: "gate", erasure.ErasureError: "erasure", ServingError: "serving"}
     failures = error.failures if isinstance(error, BuildError) else []
     kind = kinds.get(type(error), "build")
-    return Hold(kind, _day_of_run(settings), failures=failures, message=str(error))
+    return Hold(
+        kind, _day_of_run(settings), failures=failures, message=str(error), is_built=is_built
+    )
 
 
 def _day_of_run(settings: Settings) -> str:

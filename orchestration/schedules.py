@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from dagster import AssetSelection, build_schedule_from_partitioned_job, define_asset_job
 
-from orchestration.assets.report import mark_report_as_held
 from orchestration.partitions import DAILY
 
 
@@ -31,7 +30,6 @@ daily_health_report = define_asset_job(
     AssetSelection.all(),
     partitions_def=DAILY,
     description="Landing files to published marts and the health report, as of a day; the newest batch on today's run.",
-    hooks={mark_report_as_held},
 )
 
 daily_schedule = build_schedule_from_partitioned_job(

@@ -74,7 +74,10 @@ class Dbt:
         Raises BuildError when a model or an error-severity test fails.
         """
         progress = _Progress(say)
-        arguments = [*DAILY_BUILD, "--quiet"] + (["--full-refresh"] if full_refresh else [])
+        # What fails is told by the error below; on the console dbt would tell it first, in its own words.
+        arguments = [*DAILY_BUILD, "--quiet", "--log-level", "none"] + (
+            ["--full-refresh"] if full_refresh else []
+        )
         if select := [*select]:
             arguments += ["--select", *select, "--exclude-resource-type", "test"]
         result = self._invoke(arguments, callback=progress, check=False)

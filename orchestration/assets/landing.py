@@ -13,11 +13,14 @@ from dagster import (
 )
 
 from orchestration.assets import RETRY, WRITER
+from orchestration.assets.held import marking_report
 from orchestration.contract import load_contract
+from orchestration.faults import told
 from orchestration.gate import GateError
 from orchestration.intake import BatchRecord, LandingError, RegistryRow, read_registry
 from orchestration.intake.landing import scan
 from orchestration.job import land
+from orchestration.lock import only_run
 from orchestration.partitions import DAILY, ONE_RUN
 from orchestration.resources import Warehouse
 
@@ -118,11 +121,14 @@ def intake_and_gate(
 ) -> Iterator[MaterializeResult]:
     """Turn new batches into Parquet, judge them, and take what passes into the lake."""
     settings = warehouse.settings(context.run.tags)
-    try:
-        admission = land(settings, context.log.info)
-    except (LandingError, GateError) as error:
-        # Another intake at work is over in a moment; a folder that is not there stays away.
-        raise Failure(str(error), allow_retries="is at work" in str(error)) from error
+    with marking_report("intake_and_gate", context, warehouse):
+        try:
+            with only_run(settings.workspace):
+                admission = land(settings, context.log.info)
+        except (LandingError, GateError, OSError) as error:
+            # Another intake at work is over in a moment; a folder that is not there stays away.
+            is_busy = "is at work" in str(error)
+            raise Failure(told(error, settings.place), allow_retries=is_busy) from error
     registry = read_registry(settings.workspace).values()
     for name in CONTRACT:
         yield MaterializeResult(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from dagster import AssetExecutionContext, AssetKey, Failure
 from dagster_dbt import (
     DagsterDbtTranslator,
@@ -15,11 +16,22 @@ from dagster_dbt import (
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from orchestration.assets import RETRY, WRITER
+from orchestration.assets.held import marking_report, note_green_build
 from orchestration.assets.landing import lake_key
 from orchestration.audiences import RuleError, check_rules
 from orchestration.erasure import ErasureError
+from orchestration.faults import told
 from orchestration.hold import node_failure
-from orchestration.job import Settings, finish_erasures, list_erased
+from orchestration.intake import LandingError
+from orchestration.job import (
+    Settings,
+    finish_erasures,
+    keep_ledger,
+    list_erased,
+    open_warehouse,
+    restore_ledger,
+)
+from orchestration.lock import only_run
 from orchestration.partitions import DAILY, ONE_RUN
 from orchestration.resources import Warehouse, dbt_project
 from orchestration.warehouse import DAILY_BUILD, BuildError
@@ -81,34 +93,64 @@ def dbt_build(
     context: AssetExecutionContext, dbt: DbtCliResource, warehouse: Warehouse
 ) -> Iterator[Any]:
     """Build what was selected as of the last day of the run's partitions."""
-    try:
-        check_rules()
-    except RuleError as error:
-        raise Failure(str(error), allow_retries=False) from error
     settings = warehouse.settings_for(context.run.tags, list(context.partition_keys))
-    context.log.info(f"as of {settings.as_of_date or 'the newest batch'}")
-    target = run_results_of(settings).parent
+
+    def failures() -> list[Mapping[str, Any]]:
+        return failed_nodes(run_results_of(settings), NODES)
+
     run_results_of(settings).unlink(missing_ok=True)
+    with marking_report("dbt_build", context, warehouse, failures):
+        try:
+            check_rules()
+        except RuleError as error:
+            raise Failure(str(error), allow_retries=False) from error
+        context.log.info(f"as of {settings.as_of_date or 'the newest batch'}")
+        try:
+            with only_run(settings.workspace):
+                yield from _build(context, dbt, settings)
+        except (ErasureError, BuildError, LandingError, duckdb.Error, OSError) as error:
+            is_retried = is_worth_retrying([str(error)]) or "is at work" in str(error)
+            raise Failure(told(error, settings.place), allow_retries=is_retried) from error
+    note_green_build(
+        settings, passed_names(run_results_of(settings)) if context.is_subset else None
+    )
+
+
+def _build(
+    context: AssetExecutionContext, dbt: DbtCliResource, settings: Settings
+) -> Iterator[Any]:
+    """The build itself, with the steps before and after it."""
+    open_warehouse(settings)
     settings.database.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        list_erased(settings, context.log.info)
-    except (ErasureError, BuildError) as error:
-        raise Failure(str(error), allow_retries=is_worth_retrying([str(error)])) from error
+    restore_ledger(settings, context.log.info)
+    list_erased(settings, context.log.info)
     with settings.dbt.environment():
-        invocation = dbt.cli(DAILY_BUILD, context=context, target_path=target)
+        invocation = dbt.cli(
+            DAILY_BUILD, context=context, target_path=run_results_of(settings).parent
+        )
         try:
             yield from invocation.stream()
         except DagsterDbtCliRuntimeError as error:
-            failures = failure_messages(run_results_of(settings))
-            if is_worth_retrying(failures):
+            messages = failure_messages(run_results_of(settings))
+            if is_worth_retrying(messages):
                 raise
-            raise Failure("\n".join(failures), allow_retries=False) from error
-    if context.is_subset:  # models that did not run still have to learn who is gone
-        return
-    try:
+            failed = BuildError("\n".join(messages), failed_nodes(run_results_of(settings), NODES))
+            raise failed from error
+    if not context.is_subset:  # models that did not run still have to learn who is gone
         finish_erasures(settings, context.log.info)
-    except (ErasureError, BuildError) as error:
-        raise Failure(str(error), allow_retries=False) from error
+        keep_ledger(settings)
+
+
+def passed_names(run_results: Path) -> list[str]:
+    """Names of the nodes that ran and did not fail."""
+    if not run_results.exists():
+        return []
+    results = json.loads(run_results.read_text(encoding="utf-8"))["results"]
+    return [
+        (NODES.get(result["unique_id"]) or _unknown(result["unique_id"]))["name"]
+        for result in results
+        if result["status"] in ("success", "pass", "warn")
+    ]
 
 
 def failed_results(run_results: Path) -> list[Mapping[str, Any]]:

@@ -13,11 +13,12 @@ from dagster import (
     multi_asset_check,
 )
 
+from orchestration.assets.held import mark_report, settings_of
 from orchestration.assets.landing import CONTRACT, lake_key
 from orchestration.contract import Entity
 from orchestration.gate.suites import CRITICAL, Rule, rules_for
 from orchestration.intake import RegistryRow
-from orchestration.job import blocking_batches, hold_reasons
+from orchestration.job import blocking_batches, hold_of_batches, hold_reasons
 from orchestration.resources import Warehouse
 
 NO_HOLD = "no_batch_is_held"
@@ -98,8 +99,9 @@ def gate_results(
     """Read what the gate wrote down."""
     from orchestration.gate.judge import failures
 
-    settings = warehouse.settings(context.run.tags)
-    holds = blocking_batches(settings)
+    settings = settings_of(warehouse, context.run.tags)
+    if holds := blocking_batches(settings):
+        mark_report(context, settings, hold_of_batches(settings, holds))
     for entity in CONTRACT.values():
         key = lake_key(entity.name)
         held = [row for row in holds if row.entity == entity.name]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration.intake.landing import FileRecord
+from orchestration.intake.landing import FileRecord, LandingError
 
 ADMITTED, HELD = "admitted", "held"
 
@@ -121,9 +121,12 @@ def registry_path(workspace: Path) -> Path:
 
 
 def read_registry(workspace: Path) -> dict[tuple[str, str], RegistryRow]:
-    """All batches by (entity, batch); empty before the first load."""
+    """All batches by (entity, batch); empty before the first load. Raises LandingError when the file is damaged."""
     path = registry_path(workspace)
-    rows = pq.read_table(path, schema=SCHEMA).to_pylist() if path.exists() else []
+    try:
+        rows = pq.read_table(path, schema=SCHEMA).to_pylist() if path.exists() else []
+    except pa.ArrowInvalid as error:
+        raise LandingError(f'"{path}" is damaged: {error}') from error
     return {(row["entity"], row["batch"]): RegistryRow(**row) for row in rows}
 
 

@@ -336,6 +336,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "建模已完成，但发布没有成功，读者看到的仍是上次发布的数据。下一次成功的运行自动补上。",
         "The build is complete but was not published, so readers keep what was published last. The next good run catches up.",
     ),
+    "hold_machine": (
+        "运行被机器故障打断，数据没有丢失，读者看到的仍是上次发布的数据。按下面的原因处理后，再运行一次即可补上。",
+        "A fault of the machine stopped the run. Nothing is lost and readers keep what was published last. Repair what is named below: the next run catches up.",
+    ),
     "failed_not_null": (
         "{table} 的 {column} 有 {rows} 行为空。",
         "{table} has no {column} in {rows} of its rows.",

@@ -49,6 +49,25 @@ def execute(defs, landing: Path, workspace: Path, *, tags=None, **options):
     )
 
 
+def by_hand(landing: Path, workspace: Path, key: str):
+    """An asset materialised as somebody does who clicks on it: in no job of ours. Held batches are accepted."""
+    from dagster import AssetKey, materialize
+
+    from orchestration.assets.serving import serving
+    from orchestration.assets.warehouse import dbt_build
+    from orchestration.resources import dbt_resource, warehouse_from
+
+    warehouse = warehouse_from({"QUANYU_LANDING": str(landing), "QUANYU_WORKSPACE": str(workspace)})
+    return materialize(
+        [dbt_build, serving],
+        selection=[AssetKey(key.split("/"))],
+        resources={"warehouse": warehouse, "dbt": dbt_resource()},
+        partition_key="2026-07-15",
+        tags={"quanyu/accept_held": "true"},
+        raise_on_error=False,
+    )
+
+
 # --- the whole graph -------------------------------------------------------------------------------------------------
 
 
@@ -154,14 +173,19 @@ def test_a_held_batch_or_a_failing_test_blocks_what_is_downstream_and_marks_the_
         f"('{world}/truth/identifiers.parquet')) to '{root}/wrong/identifiers.parquet'"
     )
     monkeypatch.setenv("QUANYU_IDENTITY_TRUTH", str(root / "wrong"))
-    tags = {"quanyu/accept_held": "true"}
-    assert not execute(defs, landing, workspace, partition_key="2026-07-15", tags=tags).success
-    assert current(workspace / "serving") == before
+    # Somebody materialises that one table by hand, in no job of ours: the report says so all the same, and nobody can
+    # publish past it by hand.
+    assert not by_hand(landing, workspace, "marts/identity_quality").success
     for content in reports(workspace, "2026-07-01"):
         assert (content["status"], content["as_of"]) == ("held", NEWEST)
         assert content["hold"]["kind"] == "build" and not content["held"]
         (reason,) = content["hold"]["reasons"]
         assert "assert_recognition_meets_the_made_up_truth" in reason and "没有通过" in reason
+    published = by_hand(landing, workspace, "serving/quanyu")
+    assert not published.success
+    (failure,) = published.get_step_failure_events()
+    assert "the last build did not pass" in failure.step_failure_data.user_failure_data.description
+    assert current(workspace / "serving") == before and not read_hold(workspace).is_built
     # What failed is repaired: the next run catches up.
     monkeypatch.delenv("QUANYU_IDENTITY_TRUTH")
     result = execute(
@@ -435,22 +459,46 @@ def test_a_failed_node_is_the_parts_of_a_sentence_and_a_unit_test_is_known_by_it
 
 
 def test_a_failed_step_keeps_the_day_back_unless_it_is_no_fault_of_the_day(defs, tmp_path):
-    from orchestration.assets.report import cause_of, hold_of_step, partition_keys
+    from dagster import Failure
+
+    from orchestration.assets.held import cause_of, hold_of_step, is_last_attempt, partition_keys
     from orchestration.intake import LandingError
     from orchestration.serving import ServingError
 
     chosen = Settings(tmp_path, tmp_path, tmp_path / "w.duckdb", as_of_date="2026-06-30")
-    assert hold_of_step("serving", ServingError("disk"), chosen, {}) == Hold(
+    assert hold_of_step("serving", ServingError("disk"), chosen) == Hold(
         "serving", "2026-06-30", message="disk"
     )
-    assert hold_of_step("dbt_build", RuntimeError("no manifest"), chosen, {}).kind == "build"
-    assert hold_of_step("intake_and_gate", LandingError("no folder"), chosen, {}) is None
-    assert hold_of_step("landing_files", None, chosen, {}) is None
-    assert hold_of_step("health_report", OSError("disk"), chosen, {}) is None
+    build = hold_of_step("dbt_build", RuntimeError("no manifest"), chosen)
+    assert build.kind == "build" and not build.is_built
+    assert hold_of_step("intake_and_gate", LandingError("no folder"), chosen) is None
+    assert hold_of_step("landing_files", None, chosen) is None
     error = ServingError("disk")
+    assert is_last_attempt(Failure("no", allow_retries=False), 0) and is_last_attempt(error, 3)
+    assert not is_last_attempt(error, 0)
     assert cause_of(error) is error and cause_of(None) is None
     tags = {"dagster/partition": "2026-06-01", "dagster/asset_partition_range_end": "2026-06-09"}
     assert partition_keys(tags) == ["2026-06-01", "2026-06-09"] and partition_keys({}) == []
+
+
+def test_a_build_of_a_part_repairs_what_it_contains_and_a_whole_one_everything(tmp_path):
+    from orchestration.assets.held import note_green_build
+
+    chosen = Settings(tmp_path, tmp_path, tmp_path / "w.duckdb")
+    note_green_build(chosen, None)
+    assert read_hold(tmp_path) is None
+    hold = Hold("build", "2026-06-30", failures=[{"name": "a"}, {"name": "b"}], is_built=False)
+    hold.write(tmp_path)
+    note_green_build(chosen, ["a", "c"])
+    assert read_hold(tmp_path) == hold.with_(failures=[{"name": "b"}])
+    note_green_build(chosen, ["b"])
+    assert read_hold(tmp_path).is_built
+    died = hold.with_(failures=[])
+    died.write(tmp_path)
+    note_green_build(chosen, ["a"])
+    assert read_hold(tmp_path) == died  # what did not run may still be half done
+    note_green_build(chosen, None)
+    assert read_hold(tmp_path).is_built
 
 
 def test_why_a_day_is_kept_back_is_told_by_its_batches_or_by_the_step_that_failed(tmp_path):
