@@ -16,6 +16,7 @@ BI_PORT ?= 5439
 POSTGRES ?=
 WORKERS ?= 2
 SIZES ?= 1,10,50
+MOST ?= 20
 PYTHON := .venv/bin/python
 
 # No tool of ours calls home.
@@ -24,7 +25,7 @@ export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help run report export ui bi-up bi-down publish-postgres rollback test lint soak bench clean lock setup
+.PHONY: help run report export ui bi-up bi-down publish-postgres rollback test lint soak mutation bench clean lock setup
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -77,6 +78,9 @@ lint: setup
 
 soak: setup  ## the long suites: every day of a real landing as a refresh of its own
 	@QUANYU_SOAK=1 scripts/step "long tests" $(PYTHON) -m pytest -q -m soak
+
+mutation: setup  ## change the models in small ways and see whether the checks notice (MOST=20 mutants per model); writes docs/mutation.md
+	@$(PYTHON) -m tests.mutation --most $(MOST)
 
 bench: setup  ## measure the whole job beside the load floor (SIZES=1,10,50 million touch-points)
 	@$(PYTHON) bench/job.py --sizes $(SIZES)

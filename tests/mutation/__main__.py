@@ -18,13 +18,18 @@ KEPT = Path(__file__).parents[2] / "target" / "mutation.json"
 @click.option("--models", default="", help="these models only")
 @click.option("--most", default=20, help="mutants per model, at most")
 @click.option("--keep", type=click.Path(path_type=Path), default=KEPT, help="verdicts so far")
-def command(groups: str, models: str, most: int, keep: Path) -> None:
+@click.option("--workspace", type=click.Path(path_type=Path), help="keep what is built here")
+def command(groups: str, models: str, most: int, keep: Path, workspace: Path | None) -> None:
     if not groups and not models:
         keep.unlink(missing_ok=True)
     killed = main(
-        [g for g in groups.split(",") if g], [m for m in models.split(",") if m], most, keep
+        [g for g in groups.split(",") if g],
+        [m for m in models.split(",") if m],
+        most,
+        keep,
+        workspace,
     )
-    page.write(keep)
+    page.write(keep, keep.with_suffix(".md") if keep != KEPT else page.PAGE)
     sys.exit(killed < TARGET)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -69,15 +68,19 @@ def world_of(workspace: Path, name: str, select: list[str]) -> World:
         if n.resource_type == "model" and n.language == "sql"
     }
     connection = duckdb.connect(str(workspace / "warehouse.duckdb"))
-    for (relation, _) in models.values():
-        schema, table = relation.split(".")
-        ((kind,),) = connection.execute(
-            "select table_type from information_schema.tables where table_schema = ? and table_name = ?",
-            [schema, table],
+    kinds = dict(
+        connection.execute(
+            "select table_schema || '.' || table_name, table_type from information_schema.tables"
         ).fetchall()
-        if kind == "VIEW":
+    )
+    models = {model: found for model, found in models.items() if found[0] in kinds}
+    for relation, _ in models.values():
+        if kinds[relation] == "VIEW":
+            table = relation.split(".")[1]
             connection.execute(f"create table {relation}__kept as select * from {relation}")
-            connection.execute(f"drop view {relation}; alter table {relation}__kept rename to {table}")
+            connection.execute(
+                f"drop view {relation}; alter table {relation}__kept rename to {table}"
+            )
     world = World(name, connection, in_order(models))
     for model, (relation, sql) in world.models.items():
         world._build(relation, sql)

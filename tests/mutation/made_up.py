@@ -17,6 +17,7 @@ PROJECT = Path(__file__).parents[2]
 sys.path.insert(0, str(PROJECT / "tests" / "python"))
 
 import compiled as dbt_compiled  # noqa: E402
+import test_audience_rules  # noqa: E402
 import test_clv  # noqa: E402
 import test_fast_marts  # noqa: E402
 import test_growth  # noqa: E402
@@ -24,6 +25,7 @@ import test_rfm  # noqa: E402
 import test_star  # noqa: E402
 import test_value  # noqa: E402
 
+from tests.mutation import units  # noqa: E402
 from tests.mutation.worlds import Check, FunctionWorld, World, relations  # noqa: E402
 from tests.oracle import growth, star  # noqa: E402
 
@@ -137,6 +139,9 @@ def value_worlds(workspace: Path) -> Iterator[World]:
             )
         world.add_dbt_checks(found)
         yield world.ready()
+    default = workspace / "default"
+    models = code(nodes(default, test_value.MODELS), test_value.MODELS)
+    yield from units.unit_worlds(default / "target" / "manifest.json", models)
 
 
 def fast_world(workspace: Path) -> FunctionWorld:
@@ -157,6 +162,23 @@ def clv_world(workspace: Path) -> FunctionWorld:
         if "every_horizon_of_a_year" not in name
     }
     return FunctionWorld("CLV at the edges", models, tests)
+
+
+def audience_worlds(workspace: Path) -> Iterator[World]:
+    """The language of the rules on random rules, day by day."""
+    found = nodes(workspace, test_audience_rules.MODELS)
+    models = code(found, test_audience_rules.MODELS)
+    for seed in (1, 2):
+        case = test_audience_rules.Case(seed)
+        here = placed(models, lambda name: "lifecycle")
+        world = World(f"random rules {seed}", case.warehouse.connection, here)
+        for table, wrong in (
+            ("lifecycle.int_audiences__tag_spells", case.wrong_tags),
+            ("lifecycle.int_audiences__spells", case.wrong_audiences),
+        ):
+            name = f"{table} day by day (tests/python/test_audience_rules.py)"
+            world.checks.append(Check(name, {table}, wrong))
+        yield world.ready()
 
 
 def tests_of(module, parameters: list[str]) -> dict:

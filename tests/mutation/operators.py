@@ -22,8 +22,8 @@ OPERATORS = {
     "logic": "`and` to `or` and back",
     "condition": "a condition of where, on, when or filter left out (in `on`: a wrong fan-out)",
     "negation": "`not` left out",
-    "join": "left to inner and back, full to left, semi to anti and back",
-    "dedup": "`distinct` or `qualify` left out, `union` to `union all` and back",
+    "join": "left to inner, full to left, semi to anti and back",
+    "dedup": "`distinct` or `qualify` left out, `union` to `union all`",
     "null": "`coalesce` or `nullif` left out, `is null` turned round, `is not distinct from` to `=`",
     "aggregate": "min to max and back, sum to max, greatest to least and back, lag to lead and back",
     "order": "the order within a window turned round",
@@ -48,7 +48,7 @@ class Mutant:
 
 def parsed(sql: str) -> exp.Expression:
     # sqlglot takes `map` for the constructor of maps; the models call a table so.
-    tree = parse_one(re.sub(r'(?<!")\bmap\b(?!\s*[\[({"])', "map_", sql), read="duckdb")
+    tree = parse_one(re.sub(r'(?<!")\bmap\b(?!\s*[({"])', "map_", sql), read="duckdb")
     tree.set("order", None)  # of rows in the file, not of what they say
     return tree
 
@@ -81,7 +81,12 @@ def mutants(model: str, sql: str) -> list[Mutant]:
             name = f"{model}:{operator}:{digest}"
             if name not in found:
                 found[name] = Mutant(
-                    name, model, operator, place, _said(before, after), partial(_sql, tree, node, new)
+                    name,
+                    model,
+                    operator,
+                    place,
+                    _said(before, after),
+                    partial(_sql, tree, node, new),
                 )
     return list(found.values())
 
@@ -148,9 +153,7 @@ def _said(before: str, after: str, reach: int = 60) -> str:
     last = next(
         (
             i
-            for i, (a, b) in enumerate(
-                zip(before[first:][::-1], after[first:][::-1], strict=False)
-            )
+            for i, (a, b) in enumerate(zip(before[first:][::-1], after[first:][::-1], strict=False))
             if a != b
         ),
         min(len(before), len(after)) - first,
@@ -191,7 +194,9 @@ BOUNDARY = {exp.GT: exp.GTE, exp.GTE: exp.GT, exp.LT: exp.LTE, exp.LTE: exp.LT}
 def _comparisons(node):
     if type(node) in BOUNDARY:
         yield "boundary", _as(BOUNDARY[type(node)], node)
-    if isinstance(node, exp.EQ) and any(isinstance(x, exp.Literal) for x in (node.this, node.expression)):
+    if isinstance(node, exp.EQ) and any(
+        isinstance(x, exp.Literal) for x in (node.this, node.expression)
+    ):
         yield "equality", _as(exp.NEQ, node)
     if isinstance(node, exp.NEQ):
         yield "equality", _as(exp.EQ, node)
@@ -202,7 +207,10 @@ def _numbers(node):
         return
     if node.is_string and not isinstance(node.parent, exp.Interval):
         return
-    if isinstance(node.parent, (exp.DataTypeParam, exp.DataType, exp.Ordered, exp.Group, exp.Round)):
+    if isinstance(
+        node.parent,
+        (exp.DataTypeParam, exp.DataType, exp.Ordered, exp.Group, exp.Round, exp.Nullif),
+    ):
         return
     number = int(node.this)
     for other in (number + 1, number - 1):
@@ -280,8 +288,6 @@ def _joins(node):
         yield "join", _setting(node, side=None, kind="INNER")
     elif side == "FULL":
         yield "join", _setting(node, side="LEFT", kind=None)
-    elif kind != "CROSS" and (node.args.get("on") or node.args.get("using")):
-        yield "join", _setting(node, side="LEFT", kind=None)
 
 
 def _dedup(node):
@@ -292,8 +298,8 @@ def _dedup(node):
             yield "dedup", exp.Count(this=node.this.expressions[0].copy())
     if isinstance(node, exp.Qualify):
         yield "dedup", _without(node.parent, "qualify")
-    if isinstance(node, exp.Union):
-        yield "dedup", _setting(node, distinct=not node.args.get("distinct"))
+    if isinstance(node, exp.Union) and node.args.get("distinct"):
+        yield "dedup", _setting(node, distinct=False)
 
 
 def _nulls(node):
@@ -359,10 +365,17 @@ def _cases(node):
 
 
 def _words(node):
-    if isinstance(node, exp.Literal) and node.is_string and isinstance(node.parent, (exp.EQ, exp.NEQ)):
+    if (
+        isinstance(node, exp.Literal)
+        and node.is_string
+        and isinstance(node.parent, (exp.EQ, exp.NEQ))
+    ):
         yield "word", exp.Literal.string(str(node.this) + "_")
     if isinstance(node, exp.In) and len(node.expressions) > 1:
         for i in range(len(node.expressions)):
-            yield "word", _setting(node, expressions=node.expressions[:i] + node.expressions[i + 1 :])
+            yield (
+                "word",
+                _setting(node, expressions=node.expressions[:i] + node.expressions[i + 1 :]),
+            )
     if isinstance(node, exp.Boolean) and not isinstance(node.parent, exp.Cast):
         yield "equality", exp.Boolean(this=not node.this)

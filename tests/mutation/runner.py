@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import time
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.mutation import built, made_up
-from tests.mutation.operators import OPERATORS, Mutant, mutants
+from tests.mutation import built, made_up, units
+from tests.mutation.operators import Mutant, mutants
 from tests.mutation.worlds import Verdict
 
 PROJECT = Path(__file__).parents[2]
@@ -26,6 +27,7 @@ GROUPS: dict[str, Callable[[Path], Iterable]] = {
     "fast": lambda workspace: [made_up.fast_world(workspace)],
     "clv": lambda workspace: [made_up.clv_world(workspace)],
     "value": made_up.value_worlds,
+    "audiences": made_up.audience_worlds,
     "stages": lambda workspace: [built.stage_world(workspace)],
     "demo": lambda workspace: [built.demo_world(workspace)],
 }
@@ -50,7 +52,11 @@ class Run:
         self.worlds = []
         for group in groups:
             began = time.process_time()
-            self.worlds += GROUPS[group](workspace / group)
+            worlds = list(GROUPS[group](workspace / group))
+            models = {m: sql for w in reversed(worlds) for m, (_, sql) in w.models.items()}
+            manifest = workspace / group / "target" / "manifest.json"
+            # The smallest first: what they kill, the others need not look at.
+            self.worlds = [*units.unit_worlds(manifest, models, say), *self.worlds, *worlds]
             say(f"{group}: worlds ready after {time.process_time() - began:.0f} CPU s")
 
     def models(self) -> dict[str, list]:
@@ -61,7 +67,9 @@ class Run:
                 found[model].append(world)
         return found
 
-    def judge(self, models: Iterable[str] | None, most: int) -> Iterator[tuple[Mutant, Verdict, int]]:
+    def judge(
+        self, models: Iterable[str] | None, most: int
+    ) -> Iterator[tuple[Mutant, Verdict, int]]:
         """Each mutant with its verdict, and of how many it was chosen."""
         for model, worlds in self.models().items():
             if models and model not in models:
@@ -79,14 +87,15 @@ class Run:
 
     @staticmethod
     def _verdict(id_: str, worlds: list, ways: list[dict[str, Mutant]]) -> Verdict:
-        last = Verdict("survived", "")
+        by = "no table differs"
         for world, way in zip(worlds, ways, strict=True):
             if id_ in way:
                 found = world.verdict(way[id_])
                 if found.status in ("killed", "invalid"):
                     return found
-                last = found if last.status != "survived" or last.by == "" else last
-        return Verdict("survived", last.status)
+                if found.status == "survived":
+                    by = "a table differs"
+        return Verdict("survived", by)
 
 
 def explanations() -> dict[str, dict]:
@@ -124,18 +133,26 @@ def rate(counts: dict[str, int]) -> float:
     return counts["killed"] / judged if judged else 1.0
 
 
-def main(groups: list[str], models: list[str], most: int, keep: Path, say=print) -> float:
+def main(
+    groups: list[str], models: list[str], most: int, keep: Path, workspace: Path | None, say=print
+) -> float:
     """Judge, keep the verdicts beside those of other groups kept before, write the page; the share killed."""
     kept = json.loads(keep.read_text()) if keep.exists() else {}
-    with tempfile.TemporaryDirectory(prefix="mutation_") as workspace:
-        run = Run(groups or GROUPS, Path(workspace), say)
+    with contextlib.ExitStack() as stack:
+        folder = workspace or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="mutation_"))
+        )
+        run = Run(groups or GROUPS, folder, say)
         for mutant, verdict, of in run.judge(models, most):
             before = kept.get(mutant.id)
             if not before or before["status"] != "killed" or verdict.status == "killed":
                 kept[mutant.id] = record(mutant, verdict, of)
             if verdict.status == "survived":
                 say(f"  survived ({verdict.by}): {mutant.id} in {mutant.place}: {mutant.change}")
-            keep.parent.mkdir(parents=True, exist_ok=True)
+            if len(kept) % 50 == 0:
+                keep.parent.mkdir(parents=True, exist_ok=True)
+                keep.write_text(json.dumps(kept, indent=1, ensure_ascii=False))
+        keep.parent.mkdir(parents=True, exist_ok=True)
         keep.write_text(json.dumps(kept, indent=1, ensure_ascii=False))
     counts = summary(list(kept.values()), explanations())
     say(f"{counts}, {rate(counts):.1%} killed")

@@ -17,7 +17,9 @@ import duckdb
 
 from tests.mutation.operators import Mutant, parsed, written
 
-RELATION = re.compile(r'"?\bwarehouse"?\."?(\w+)"?\."?(\w+)"?|\b(staging|identity|lifecycle|reference|audit|marts)\.(\w+)')
+RELATION = re.compile(
+    r'"?\bwarehouse"?\."?(\w+)"?\."?(\w+)"?|\b(staging|identity|lifecycle|reference|audit|marts)\.(\w+)'
+)
 SECONDS = 20.0
 
 
@@ -78,14 +80,18 @@ class World:
         return self
 
     def _build(self, relation: str, sql: str) -> None:
-        self.connection.execute(f"create or replace table warehouse.{relation} as {sql.rstrip().rstrip(';')}")
+        self.connection.execute(
+            f"create or replace table warehouse.{relation} as {sql.rstrip().rstrip(';')}"
+        )
 
     def _digest(self, relation: str) -> tuple:
         """Equal for the same rows in any order, and the types of the columns."""
         query = self.connection.execute(
             f"select count(*), sum(hash(t)::hugeint), bit_xor(hash(t)) from warehouse.{relation} as t"
         ).fetchall()
-        types = self.connection.execute(f"select typeof(columns(*)) from warehouse.{relation} limit 1").fetchall()
+        types = self.connection.execute(
+            f"select typeof(columns(*)) from warehouse.{relation} limit 1"
+        ).fetchall()
         return (*query, *types)
 
     def verdict(self, mutant: Mutant) -> Verdict:
@@ -136,7 +142,9 @@ class World:
                     continue
                 changed.add(target)
             # Tables that a check reads and that are still to be built make it wait.
-            waiting = {self.models[m][0] for m in below if m not in passed and self.reads[m] & changed}
+            waiting = {
+                self.models[m][0] for m in below if m not in passed and self.reads[m] & changed
+            }
             for check in self.checks:
                 if check.name in asked or not check.reads & changed or check.reads & waiting:
                     continue
@@ -227,7 +235,11 @@ class FunctionWorld:
         for name, test in self.tests.items():
             try:
                 test(changed)
-            except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
+            except (
+                duckdb.BinderException,
+                duckdb.ParserException,
+                duckdb.CatalogException,
+            ) as error:
                 return Verdict("invalid", str(error).splitlines()[0])
             except Exception:  # whatever stops a test has been noticed
                 return Verdict("killed", name)

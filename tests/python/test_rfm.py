@@ -182,7 +182,9 @@ def tables_expected(answer: dict[tuple, tuple]) -> dict[str, tuple[str, int, dic
     }  # fmt: skip
 
 
-def differing(warehouse: Warehouse, table: str, columns: str, keys: int, theirs: dict) -> list[tuple]:
+def differing(
+    warehouse: Warehouse, table: str, columns: str, keys: int, theirs: dict
+) -> list[tuple]:
     """Keys with what the table and the oracle say, where they differ."""
     empty = " where customers > 0" if table == "rfm_segments" else ""
     rows = warehouse.rows(f"select {columns} from marts.{table}{empty}")
