@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 from datetime import date
 from functools import partial
@@ -14,7 +15,7 @@ from tests.mutation.made_up import dbt_compiled
 from tests.mutation.worlds import Check, World, relations
 from tests.oracle import histories, stages
 from tests.oracle.compare import comparisons
-from tests.oracle.warehouse import Warehouse
+from tests.oracle.warehouse import PROJECT, Warehouse
 
 HISTORIES = 30
 BELOW_STAGES = [
@@ -48,9 +49,9 @@ def stage_world(workspace: Path) -> World:
 
 
 def slow_reading(landing: Path, as_of: date) -> stages.Answers:
-    import csv
-
-    with (Path("seeds") / "promotion_calendar.csv").open(encoding="utf-8", newline="") as handle:
+    with (PROJECT / "seeds" / "promotion_calendar.csv").open(
+        encoding="utf-8", newline=""
+    ) as handle:
         return stages.answer(
             stages.read_landing(landing, as_of), as_of, list(csv.DictReader(handle))
         )
@@ -81,9 +82,7 @@ def world_of(workspace: Path, name: str, select: list[str]) -> World:
             connection.execute(
                 f"drop view {relation}; alter table {relation}__kept rename to {table}"
             )
-    world = World(name, connection, in_order(models))
-    for model, (relation, sql) in world.models.items():
-        world._build(relation, sql)
+    world = World(name, connection, in_order(models)).built()
     world.add_dbt_checks(nodes)
     return world
 

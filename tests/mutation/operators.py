@@ -293,9 +293,9 @@ def _joins(node):
 def _dedup(node):
     if isinstance(node, exp.Select) and node.args.get("distinct"):
         yield "dedup", _without(node, "distinct")
-    if isinstance(node, exp.Count) and isinstance(node.this, exp.Distinct):
-        if len(node.this.expressions) == 1:
-            yield "dedup", exp.Count(this=node.this.expressions[0].copy())
+    of = node.this if isinstance(node, exp.Count) else None
+    if isinstance(of, exp.Distinct) and len(of.expressions) == 1:
+        yield "dedup", exp.Count(this=of.expressions[0].copy())
     if isinstance(node, exp.Qualify):
         yield "dedup", _without(node.parent, "qualify")
     if isinstance(node, exp.Union) and node.args.get("distinct"):

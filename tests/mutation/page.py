@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 from tests.mutation.operators import OPERATORS
@@ -30,9 +30,6 @@ def _lines(records: list[dict], explained: dict[str, dict]) -> list[str]:
         by_model[record["model"]].append(record)
         by_operator[record["operator"]].append(record)
     whole = summary(records, explained)
-    killers = Counter(
-        r["by"].split(" (tests/")[0].split(" ")[0] for r in records if r["status"] == "killed"
-    )
     lines = [
         "# Mutation tests",
         "",

@@ -53,19 +53,20 @@ class Run:
         for group in groups:
             began = time.process_time()
             worlds = list(GROUPS[group](workspace / group))
-            models = {m: sql for w in reversed(worlds) for m, (_, sql) in w.models.items()}
+            models = {m: w.models[m][1] for w in reversed(worlds) for m in w.judged}
             manifest = workspace / group / "target" / "manifest.json"
             # The smallest first: what they kill, the others need not look at.
             self.worlds = [*units.unit_worlds(manifest, models, say), *self.worlds, *worlds]
             say(f"{group}: worlds ready after {time.process_time() - began:.0f} CPU s")
 
     def models(self) -> dict[str, list]:
-        """Worlds by model. A world's first models may be there for the others' sake: those are judged, too."""
+        """Worlds by model."""
         found = defaultdict(list)
         for world in self.worlds:
             for model in world.models:
                 found[model].append(world)
-        return found
+        judged = {model for world in self.worlds for model in world.judged}
+        return {model: worlds for model, worlds in found.items() if model in judged}
 
     def judge(
         self, models: Iterable[str] | None, most: int
