@@ -17,6 +17,7 @@ BI_PORT ?= 5439
 POSTGRES ?=
 WORKERS ?= 2
 SIZES ?= 1,10,50
+MOST ?= 20
 PYTHON := .venv/bin/python
 SPARK_PYTHON := .venv-spark/bin/python
 PARITY ?=
@@ -27,7 +28,7 @@ export GX_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help run report export ui bi-up bi-down publish-postgres rollback test lint soak bench clean lock setup \
+.PHONY: help run report export ui bi-up bi-down publish-postgres rollback test lint soak mutation bench clean lock setup \
 	spark-up spark-down spark-build parity setup-spark
 .DEFAULT_GOAL := help
 
@@ -81,6 +82,9 @@ lint: setup
 
 soak: setup  ## the long suites: every day of a real landing as a refresh of its own, 5,000 random histories
 	@QUANYU_SOAK=1 scripts/step "long tests" $(PYTHON) -m pytest -q -m soak
+
+mutation: setup  ## change the models in small ways and see whether the checks notice (MOST=20 mutants per model); writes docs/mutation.md
+	@$(PYTHON) -m tests.mutation --most $(MOST)
 
 bench: setup  ## measure the whole job beside the load floor (SIZES=1,10,50 million touch-points)
 	@$(PYTHON) bench/job.py --sizes $(SIZES)

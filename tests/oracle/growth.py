@@ -1068,35 +1068,47 @@ def read(connection: duckdb.DuckDBPyConnection, brand_id: str) -> Brand:
     return brand
 
 
-def differences(connection: duckdb.DuckDBPyConnection, brand: Brand, days: list[date]) -> list[str]:
-    """Sentences about figures that the marts have otherwise."""
+def answers(brand: Brand, days: list[date]) -> dict[str, dict[tuple, dict]]:
+    """Figures by hand: table, key, column."""
     wanted = defaultdict(dict)
     for (table, *key), figures in expected(brand, days):
         wanted[table][tuple(key)] = figures
+    return wanted
+
+
+def differences(connection: duckdb.DuckDBPyConnection, brand: Brand, days: list[date]) -> list[str]:
+    """Sentences about figures that the marts have otherwise."""
+    wanted = answers(brand, days)
+    return [
+        sentence
+        for table in KEYS
+        for sentence in table_differences(connection, table, {brand.brand_id: wanted[table]})
+    ]
+
+
+def table_differences(
+    connection: duckdb.DuckDBPyConnection, table: str, wanted: dict[str, dict[tuple, dict]]
+) -> list[str]:
+    """The same for one table and any number of brands, whose figures by hand are given."""
+    query = connection.execute(f"select * from marts.{table}")
+    names = [column[0] for column in query.description]
+    marts = {brand_id: {} for brand_id in wanted}
+    for row in query.fetchall():
+        record = dict(zip(names, row, strict=True))
+        if record["brand_id"] in marts:
+            marts[record["brand_id"]][tuple(record[k] for k in KEYS[table])] = record
     found: list[str] = []
-    for table, keys in KEYS.items():
-        query = connection.execute(
-            f"select * from marts.{table} where brand_id = '{brand.brand_id}'"
-        )
-        names = [column[0] for column in query.description]
-        marts = {}
-        for row in query.fetchall():
-            record = dict(zip(names, row, strict=True))
-            marts[tuple(record[k] for k in keys)] = record
-        for key, figures in wanted[table].items():
+    for brand_id, rows in wanted.items():
+        has_rows = marts[brand_id]
+        for key, figures in rows.items():
             for column, figure in figures.items():
                 if figure is ...:
                     continue
-                has = marts.get(key, {}).get(column, "no row" if key not in marts else None)
+                has = has_rows.get(key, {}).get(column, "no row" if key not in has_rows else None)
                 if not same(has, figure):
-                    found.append(
-                        f"{table} {brand.brand_id} {key} {column}: {has}, by hand {figure}"
-                    )
+                    found.append(f"{table} {brand_id} {key} {column}: {has}, by hand {figure}")
         if table in COMPLETE:
-            found += [
-                f"{table} {brand.brand_id} {k}: not by hand"
-                for k in marts.keys() - wanted[table].keys()
-            ]
+            found += [f"{table} {brand_id} {k}: not by hand" for k in has_rows.keys() - rows.keys()]
     return found
 
 

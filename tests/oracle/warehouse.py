@@ -42,6 +42,13 @@ class Warehouse:
     def seed(self) -> None:
         self._dbt("seed")
 
+    def run_all(self, select: list[str] | None = None) -> None:
+        """Seeds and models, untested."""
+        self._dbt(
+            *("build", "--select", *(select or STAGES)),
+            *("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"),
+        )
+
     def run(self, *, select: list[str]) -> None:
         """Models alone, on the seeds as they are in the database."""
         self._dbt("run", "--select", *select)

@@ -388,6 +388,54 @@ def models(tmp_path_factory) -> dict[str, str]:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_every_rule_means_on_every_day_what_a_look_at_the_day_says(models, seed):
+    case = Case(seed)
+    for name, sql in models.items():
+        case.warehouse.table(f"lifecycle.{name}", sql)
+    assert not case.wrong_tags()
+    assert not case.wrong_audiences()
+    theirs = {place: spells for place, spells in case.audiences.items() if spells}
+    assert len({name for name, _ in theirs}) > 20 and sum(map(len, theirs.values())) > 300
+
+
+class Case:
+    """Random histories, tags and audiences in a warehouse, and the spells that a look at every day gives."""
+
+    def __init__(self, seed: int) -> None:
+        self.people, tags, plain, composed = random_case(seed)
+        self.rules = plain | composed
+        self.warehouse = made_up(self.people, tags, self.rules)
+        self.tags, self.audiences = spells_by_day(self.people, tags, plain, composed)
+
+    def wrong_tags(self) -> list[tuple]:
+        ours = self._read(
+            "select tag, customer_key, from_day, to_day, tag_value from lifecycle.int_audiences__tag_spells"
+        )
+        theirs = {place: spells for place, spells in self.tags.items() if spells}
+        return [place for place in ours | theirs if ours.get(place) != theirs.get(place)]
+
+    def wrong_audiences(self) -> dict[str, list]:
+        ours = self._read(
+            "select audience, customer_key, from_day, to_day, '' from lifecycle.int_audiences__spells"
+        )
+        theirs = {place: spells for place, spells in self.audiences.items() if spells}
+        wrong = {name for name, k in ours | theirs if ours.get((name, k)) != theirs.get((name, k))}
+        return {name: self.rules[name] for name in sorted(wrong)}
+
+    def _read(self, query: str) -> dict:
+        origin = (DAY0 - date(1, 1, 1)).days
+        far = 3652058
+        found = defaultdict(list)
+        for name, key, first, last, value in self.warehouse.rows(query):
+            found[name, key].append(
+                (first - origin, FOREVER if last == far else last - origin, value)
+            )
+        return {
+            place: sorted(spells, key=lambda s: (s[2], s[0])) for place, spells in found.items()
+        }
+
+
+def random_case(seed: int) -> tuple[dict, dict, dict, dict]:
+    """People, tags, audiences made of facts and tags, and audiences made of those audiences."""
     chance = random.Random(seed)
     people = {key: History(chance) for key in range(1, 26)}
     tags = {
@@ -410,10 +458,11 @@ def test_every_rule_means_on_every_day_what_a_look_at_the_day_says(models, seed)
         ]
         for n in range(8)
     }  # fmt: skip
-    warehouse = made_up(people, tags, plain | composed)
-    for name, sql in models.items():
-        warehouse.table(f"lifecycle.{name}", sql)
+    return people, tags, plain, composed
 
+
+def spells_by_day(people: dict, tags: dict, plain: dict, composed: dict) -> tuple[dict, dict]:
+    """Spells of tags and of audiences by (name, customer), found by asking every rule on every day."""
     expected_tags, expected = {}, {}
     for key, person in people.items():
         known: dict[tuple[str, str], list] = {}
@@ -442,36 +491,7 @@ def test_every_rule_means_on_every_day_what_a_look_at_the_day_says(models, seed)
                 known["audience", name] = spells_of(days)
                 expected[name, key] = known["audience", name]
 
-    origin = (DAY0 - date(1, 1, 1)).days
-    far = 3652058
-
-    def read(query: str) -> dict:
-        found = defaultdict(list)
-        for name, key, first, last, value in warehouse.rows(query):
-            found[name, key].append(
-                (first - origin, FOREVER if last == far else last - origin, value)
-            )
-        return {
-            place: sorted(spells, key=lambda s: (s[2], s[0])) for place, spells in found.items()
-        }
-
-    ours = read(
-        "select tag, customer_key, from_day, to_day, tag_value from lifecycle.int_audiences__tag_spells"
-    )
-    assert ours == {place: spells for place, spells in expected_tags.items() if spells}
-    ours = read(
-        "select audience, customer_key, from_day, to_day, '' from lifecycle.int_audiences__spells"
-    )
-    theirs = {place: spells for place, spells in expected.items() if spells}
-    wrong = sorted(
-        {
-            name
-            for name, _ in {*ours, *theirs}
-            if any(ours.get((name, k)) != theirs.get((name, k)) for k in people)
-        }
-    )
-    assert not wrong, {name: (plain | composed)[name] for name in wrong}
-    assert len({name for name, _ in theirs}) > 20 and sum(map(len, theirs.values())) > 300
+    return expected_tags, expected
 
 
 def made_up(people: dict[int, History], tags: dict, rules: dict) -> Warehouse:

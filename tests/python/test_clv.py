@@ -180,12 +180,18 @@ PARAMETERS = {
 HISTORIES = [(0, 0), (0, 1), (0, 400), (1, 1), (1, 300), (2, 272), (7, 30), (40, 365), (250, 720)]
 
 
+PREDICTIONS = ["int_clv__models", "int_clv__expected_orders", "int_clv__predictions"]
+# 273 days is no published horizon: the calibration predicts its hold-out, so that is made 273 days long.
+HORIZON_273 = "{clv_holdout_days: 273}"
+
+
 @pytest.fixture(scope="module")
 def predicted(tmp_path_factory) -> Warehouse:
+    return predicted_by(compiled(tmp_path_factory.mktemp("clv"), PREDICTIONS, HORIZON_273))
+
+
+def predicted_by(sql: dict[str, str]) -> Warehouse:
     """Predictions by the compiled models for every parameter set (a brand each) and history."""
-    names = ["int_clv__models", "int_clv__expected_orders", "int_clv__predictions"]
-    # 273 days is no published horizon: the calibration predicts its hold-out, so that is made 273 days long.
-    sql = compiled(tmp_path_factory.mktemp("clv"), names, "{clv_holdout_days: 273}")
     warehouse = Warehouse()
     execute = warehouse.connection.executemany
     fits = (

@@ -66,7 +66,7 @@ def build(
             [m, c, s, RANKS[s], start, end, before, RANKS.get(before, 0), after],
         )
     for c, on, what in activity:
-        bit = re.search(rf"behaviours & (\d+)\) <> 0 then '{what}'", models["fast_drivers"])
+        bit = re.search(rf"(?i)behaviours & (\d+)\) <> 0 then '{what}'", models["fast_drivers"])
         warehouse.connection.execute(
             "insert into lifecycle.customer_day values ('b', ?, ?, ?, ?, ?, ?, ?)",
             [

@@ -247,9 +247,13 @@ def models(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def brands(models) -> Warehouse:
+    return random_brands(models)
+
+
+def random_brands(models: dict[str, str], count: int = BRANDS) -> Warehouse:
     """A hundred random brands in one warehouse."""
     rows: dict[str, list] = {name: [] for name in TABLES}
-    for n in range(BRANDS):
+    for n in range(count):
         history(random.Random(n), f"b{n:02}", 1 + 10 * n, rows)
     warehouse = Warehouse()
     for name in ("channels", "event_types", "growth_event_roles", "category_cycles"):
@@ -274,16 +278,23 @@ def brands(models) -> Warehouse:
     for name, sql in STAND_INS.items():
         warehouse.table(name, sql.replace("content_id: null::text", "null::text as content_id"))
     for name, sql in models.items():
-        schema = "lifecycle" if name.startswith(("int_", "fct_")) else "marts"
-        warehouse.table(f"{schema}.{name}", sql)
+        warehouse.table(f"{schema(name)}.{name}", sql)
     return warehouse
+
+
+def schema(model: str) -> str:
+    return "lifecycle" if model.startswith(("int_", "fct_")) else "marts"
+
+
+def days_compared(number: int) -> list[date]:
+    return [plus(AS_OF, -back) for back in random.Random(number).sample(BACKS, 2)]
 
 
 def test_a_hundred_random_brands_agree_with_the_slow_reading(brands):
     found = []
     for n in range(BRANDS):
-        days = [plus(AS_OF, -back) for back in random.Random(n).sample(BACKS, 2)]
-        found += differences(brands.connection, read(brands.connection, f"b{n:02}"), days)
+        brand = read(brands.connection, f"b{n:02}")
+        found += differences(brands.connection, brand, days_compared(n))
     assert not found, (len(found), found[:20])
 
 

@@ -6,13 +6,14 @@ import random
 from collections import defaultdict
 from itertools import pairwise
 
-import networkx as nx
 import pytest
 from identity_world import Warehouse
 
+from tests.oracle import identity
+
 LIMIT = 12
 DEGREE = 20
-ROWS = list[tuple[tuple[str, str], tuple[str, str]]]
+ROWS = identity.Edges
 
 
 def chains(rng: random.Random, name: str) -> ROWS:
@@ -64,46 +65,6 @@ def devices(rng: random.Random, name: str) -> ROWS:
     ]
 
 
-def expected(edges: ROWS, *, guards: bool) -> set[frozenset]:
-    """What docs/identity.md says, done one component at a time."""
-    graph = nx.Graph()
-    for a, b in edges:
-        graph.add_nodes_from((a, b))
-        if a != b and "device_id" not in (a[0], b[0]):
-            graph.add_edge(a, b)
-    graph.remove_nodes_from([n for n in graph if n[0] == "device_id"])
-    if guards:
-        hub_nodes = [n for n in graph if graph.degree(n) > DEGREE]
-        graph.remove_edges_from(list(graph.edges(hub_nodes)))
-        for component in list(nx.connected_components(graph)):
-            _part(graph, component)
-        for component in list(nx.connected_components(graph)):
-            if len(component) > LIMIT:
-                graph.remove_edges_from(list(graph.edges(component)))
-    return {frozenset(component) for component in nx.connected_components(graph)}
-
-
-def _part(graph: nx.Graph, component: set) -> None:
-    anchors = [node for node in component if node[0] == "member_id"]
-    if len(anchors) < 2:
-        return
-    owner: dict = {anchor: anchor for anchor in anchors}
-    level = set(anchors)
-    while level:
-        found = defaultdict(set)
-        for node in level:
-            for other in graph[node]:
-                if other not in owner:
-                    found[other].add(owner[node])
-        for node, owners in found.items():
-            owner[node] = owners.pop() if len(owners) == 1 else None
-        level = {node for node in found if owner[node] is not None}
-    for a, b in list(graph.edges(component)):
-        known = a in owner or b in owner
-        if known and (owner.get(a) is None or owner.get(a) != owner.get(b)):
-            graph.remove_edge(a, b)
-
-
 @pytest.mark.parametrize("guards", [True, False], ids=["guards on", "guards off"])
 def test_partition_is_that_of_networkx(tmp_path, guards):
     rng = random.Random(7)
@@ -150,5 +111,7 @@ def test_partition_is_that_of_networkx(tmp_path, guards):
     ):
         groups[customer].add((kind, value))
     found = {frozenset(group) for group in groups.values()}
-    wanted = expected(edges, guards=guards) | {frozenset([node]) for node in lonely}
+    wanted = identity.partition(edges, guards=guards, limit=LIMIT, degree=DEGREE) | {
+        frozenset([node]) for node in lonely
+    }
     assert found == wanted

@@ -168,35 +168,55 @@ def expected(orders: list[tuple], refunds: list[tuple], scheme: str) -> dict[tup
     return {(d, b, s, f"C{c}"): v for (d, b, s, c), v in answer.items()}
 
 
+def tables_expected(answer: dict[tuple, tuple]) -> dict[str, tuple[str, int, dict]]:
+    """What is compared, by table: columns, how many of them are the key, rows of the oracle."""
+    return {
+        "rfm_customers": ("as_of_date, brand_id, scope, customer_id, recency_days, frequency, monetary_amount, "
+         "r_score, f_score, m_score, rfm_code", 4, answer),
+        "rfm_segments": ("as_of_date, brand_id, scope, rfm_code, customers, orders, monetary_amount", 4,
+         rfm_oracle.segments(answer)),
+        "rfm_cross": ("as_of_date, brand_id, scope, grid, row_value, column_value, customers, orders, "
+         "monetary_amount", 6, rfm_oracle.cross(answer)),
+        "rfm_migration": ("brand_id, scope, period, from_date, to_date, from_code, to_code, customers, buyers", 7,
+         rfm_oracle.migration(answer)),
+    }  # fmt: skip
+
+
+def differing(
+    warehouse: Warehouse, table: str, columns: str, keys: int, theirs: dict
+) -> list[tuple]:
+    """Keys with what the table and the oracle say, where they differ."""
+    empty = " where customers > 0" if table == "rfm_segments" else ""
+    rows = warehouse.rows(f"select {columns} from marts.{table}{empty}")
+    ours = {row[:keys]: row[keys:] for row in rows}
+    return [
+        (k, ours.get(k), theirs.get(k))
+        for k in ours.keys() | theirs.keys()
+        if ours.get(k) != theirs.get(k)
+    ]
+
+
 def agree(warehouse: Warehouse, answer: dict[tuple, tuple]) -> None:
     """All four tables are those of the oracle. Failures are counted, not shown: a diff of a million rows takes hours."""
-    for name, columns, keys, theirs in [
-        ("rfm_customers", "as_of_date, brand_id, scope, customer_id, recency_days, frequency, monetary_amount, "
-         "r_score, f_score, m_score, rfm_code", 4, answer),
-        ("rfm_segments", "as_of_date, brand_id, scope, rfm_code, customers, orders, monetary_amount", 4,
-         rfm_oracle.segments(answer)),
-        ("rfm_cross", "as_of_date, brand_id, scope, grid, row_value, column_value, customers, orders, "
-         "monetary_amount", 6, rfm_oracle.cross(answer)),
-        ("rfm_migration", "brand_id, scope, period, from_date, to_date, from_code, to_code, customers, buyers", 7,
-         rfm_oracle.migration(answer)),
-    ]:  # fmt: skip
-        empty = " where customers > 0" if name == "rfm_segments" else ""
-        rows = warehouse.rows(f"select {columns} from marts.{name}{empty}")
-        ours = {row[:keys]: row[keys:] for row in rows}
-        differing = [k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k)]
-        assert not differing, (
-            name, len(differing), [(k, ours.get(k), theirs.get(k)) for k in differing[:3]]
-        )  # fmt: skip
+    for table, expected in tables_expected(answer).items():
+        wrong = differing(warehouse, table, *expected)
+        assert not wrong, (table, len(wrong), wrong[:3])
+
+
+def populations(count: int) -> tuple[list[tuple], list[tuple]]:
+    """Orders and refunds of as many populations, each a pair of brands of its own."""
+    orders, refunds = [], []
+    for seed in range(count):
+        bought, returned = population(seed)
+        orders += [(f"s{seed}", o[1], f"{o[2]}.{seed}", *o[3:]) for o in bought]
+        refunds += [(f"s{seed}", r[1], f"{r[2]}.{seed}", *r[3:]) for r in returned]
+    return orders, refunds
 
 
 def test_random_populations_with_heavy_ties_agree_with_the_oracle(models):
     """100 populations per scheme, each a pair of brands of its own, so that one run scores them all."""
     scheme, sql = models
-    orders, refunds = [], []
-    for seed in range(POPULATIONS):
-        bought, returned = population(seed)
-        orders += [(f"s{seed}", o[1], f"{o[2]}.{seed}", *o[3:]) for o in bought]
-        refunds += [(f"s{seed}", r[1], f"{r[2]}.{seed}", *r[3:]) for r in returned]
+    orders, refunds = populations(POPULATIONS)
     warehouse = landed(orders, refunds)
     run(warehouse, sql)
     agree(warehouse, expected(orders, refunds, scheme))

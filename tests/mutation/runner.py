@@ -1,0 +1,160 @@
+"""Runs mutants, keeps what became of each, and writes docs/mutation.md."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import yaml
+
+from tests.mutation import built, made_up, units
+from tests.mutation.operators import Mutant, mutants
+from tests.mutation.worlds import Verdict
+
+PROJECT = Path(__file__).parents[2]
+EXPLANATIONS = Path(__file__).with_name("survivors.yml")
+TARGET = 0.95
+
+GROUPS: dict[str, Callable[[Path], Iterable]] = {
+    "growth": lambda workspace: [made_up.growth_world(workspace)],
+    "star": made_up.star_worlds,
+    "rfm": made_up.rfm_worlds,
+    "fast": lambda workspace: [made_up.fast_world(workspace)],
+    "clv": lambda workspace: [made_up.clv_world(workspace)],
+    "value": made_up.value_worlds,
+    "audiences": made_up.audience_worlds,
+    "stages": lambda workspace: [built.stage_world(workspace)],
+    "demo": lambda workspace: [built.demo_world(workspace)],
+}
+
+
+def chosen(every: list[Mutant], most: int) -> list[Mutant]:
+    """At most so many, the same ones each time, taking turns among the operators."""
+    by_operator = defaultdict(list)
+    for mutant in sorted(every, key=lambda m: m.id.rsplit(":", 1)[-1]):
+        by_operator[mutant.operator].append(mutant)
+    turns: list[Mutant] = []
+    while any(by_operator.values()) and len(turns) < most:
+        turns += [found.pop(0) for found in by_operator.values() if found]
+    return turns[:most]
+
+
+class Run:
+    """Worlds that were asked for, and verdicts by mutant id."""
+
+    def __init__(self, groups: Iterable[str], workspace: Path, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.worlds = []
+        for group in groups:
+            began = time.process_time()
+            worlds = list(GROUPS[group](workspace / group))
+            models = {m: w.models[m][1] for w in reversed(worlds) for m in w.judged}
+            manifest = workspace / group / "target" / "manifest.json"
+            # The smallest first: what they kill, the others need not look at.
+            self.worlds = [*units.unit_worlds(manifest, models, say), *self.worlds, *worlds]
+            say(f"{group}: worlds ready after {time.process_time() - began:.0f} CPU s")
+
+    def models(self) -> dict[str, list]:
+        """Worlds by model."""
+        found = defaultdict(list)
+        for world in self.worlds:
+            for model in world.models:
+                found[model].append(world)
+        judged = {model for world in self.worlds for model in world.judged}
+        return {model: worlds for model, worlds in found.items() if model in judged}
+
+    def judge(
+        self, models: Iterable[str] | None, most: int
+    ) -> Iterator[tuple[Mutant, Verdict, int]]:
+        """Each mutant with its verdict, and of how many it was chosen."""
+        for model, worlds in self.models().items():
+            if models and model not in models:
+                continue
+            ways = [{m.id: m for m in mutants(model, world.models[model][1])} for world in worlds]
+            every = {id_: mutant for way in reversed(ways) for id_, mutant in way.items()}
+            began, counts = time.process_time(), Counter()
+            for mutant in chosen(list(every.values()), most):
+                verdict = self._verdict(mutant.id, worlds, ways)
+                counts[verdict.status] += 1
+                yield mutant, verdict, len(every)
+            self.say(
+                f"{model}: {dict(counts)} of {len(every)}, {time.process_time() - began:.0f} CPU s"
+            )
+
+    @staticmethod
+    def _verdict(id_: str, worlds: list, ways: list[dict[str, Mutant]]) -> Verdict:
+        by = "no table differs"
+        for world, way in zip(worlds, ways, strict=True):
+            if id_ in way:
+                found = world.verdict(way[id_])
+                if found.status in ("killed", "invalid"):
+                    return found
+                if found.status == "survived":
+                    by = "a table differs"
+        return Verdict("survived", by)
+
+
+def explanations() -> dict[str, dict]:
+    return yaml.safe_load(EXPLANATIONS.read_text(encoding="utf-8")) or {}
+
+
+def record(mutant: Mutant, verdict: Verdict, of: int) -> dict:
+    return {
+        "id": mutant.id,
+        "model": mutant.model,
+        "operator": mutant.operator,
+        "place": mutant.place,
+        "change": mutant.change,
+        "status": verdict.status,
+        "by": verdict.by,
+        "of": of,
+    }
+
+
+def summary(records: list[dict], explained: dict[str, dict]) -> dict[str, int]:
+    """Counts of one lot: tried are those that bind; equivalent ones are survivors which mean the same."""
+    tried = [r for r in records if r["status"] != "invalid"]
+    alive = [r for r in tried if r["status"] == "survived"]
+    same = sum(explained.get(r["id"], {}).get("is") == "equivalent" for r in alive)
+    return {
+        "tried": len(tried),
+        "killed": len(tried) - len(alive),
+        "equivalent": same,
+        "survived": len(alive) - same,
+    }
+
+
+def rate(counts: dict[str, int]) -> float:
+    judged = counts["killed"] + counts["survived"]
+    return counts["killed"] / judged if judged else 1.0
+
+
+def main(
+    groups: list[str], models: list[str], most: int, keep: Path, workspace: Path | None, say=print
+) -> float:
+    """Judge, keep the verdicts beside those of other groups kept before, write the page; the share killed."""
+    kept = json.loads(keep.read_text()) if keep.exists() else {}
+    with contextlib.ExitStack() as stack:
+        folder = workspace or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="mutation_"))
+        )
+        run = Run(groups or GROUPS, folder, say)
+        for mutant, verdict, of in run.judge(models, most):
+            before = kept.get(mutant.id)
+            if not before or before["status"] != "killed" or verdict.status == "killed":
+                kept[mutant.id] = record(mutant, verdict, of)
+            if verdict.status == "survived":
+                say(f"  survived ({verdict.by}): {mutant.id} in {mutant.place}: {mutant.change}")
+            if len(kept) % 50 == 0:
+                keep.parent.mkdir(parents=True, exist_ok=True)
+                keep.write_text(json.dumps(kept, indent=1, ensure_ascii=False))
+        keep.parent.mkdir(parents=True, exist_ok=True)
+        keep.write_text(json.dumps(kept, indent=1, ensure_ascii=False))
+    counts = summary(list(kept.values()), explanations())
+    say(f"{counts}, {rate(counts):.1%} killed")
+    return rate(counts)

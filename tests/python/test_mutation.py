@@ -1,0 +1,97 @@
+"""A sample of the mutation suite (tests/mutation, docs/mutation.md): `make mutation` is the whole of it."""
+
+from __future__ import annotations
+
+import pytest
+from compiled import Warehouse
+
+from tests.mutation import made_up
+from tests.mutation.operators import OPERATORS, mutants, parsed, written
+from tests.mutation.runner import TARGET, Run, chosen, explanations, rate, record, summary
+from tests.mutation.worlds import Check, World
+
+SQL = """
+    with bought as (
+        select distinct o.customer_key, o.day, coalesce(o.amount, 0) as amount, row_number() over (
+            partition by o.customer_key order by o.day desc) as n
+        from warehouse.lifecycle.orders as o left join warehouse.lifecycle.people as p on o.customer_key = p.customer_key
+            and p.is_known and o.day > 30
+        where not exists (select 1 from warehouse.lifecycle.refunds as r where r.customer_key = o.customer_key)
+            and o.kind = 'paid' and o.day >= 7 and (o.amount is null or o.amount * 2 > 3)
+    )
+    select customer_key, case when n > 3 then 'often' when n > 1 then 'again' else 'once' end as how, max(amount) as amount
+    from bought group by all
+"""
+
+
+def test_every_operator_changes_one_thing_and_ids_do_not_depend_on_other_places():
+    found = mutants("m", SQL)
+    assert {m.operator for m in found} == set(OPERATORS)
+    original = written(parsed(SQL))
+    texts = [m.sql() for m in found]
+    assert original not in texts and len(set(texts)) > 0.95 * len(texts)
+    assert written(parsed(SQL)) == original
+    said = "\n".join(f"{m.operator}: {m.change}" for m in found)
+    for change in ("o.day > 7", "o.day >= 8", "SELECT o.customer_key", "INNER JOIN", "MIN(amount)"):
+        assert change in said, change
+    elsewhere = mutants("m", SQL.replace("max(amount)", "sum(amount)"))
+    kept = {m.id for m in found} & {m.id for m in elsewhere}
+    assert len(kept) > 0.9 * len(found)
+
+
+def test_a_verdict_is_that_of_the_checks_and_leaves_the_world_as_it_was():
+    warehouse = Warehouse()
+    warehouse.table("lifecycle.days", "select unnest([1, 2, 3]) as day")
+    models = {
+        "kept": ("lifecycle.kept", "select day from warehouse.lifecycle.days where day > 1"),
+        "counted": ("marts.counted", "select count(*) as n from warehouse.lifecycle.kept"),
+    }
+    world = World("three days", warehouse.connection, models)
+    counted = Check(
+        "the count", {"marts.counted"}, lambda: world.ask("from marts.counted") != [(2,)]
+    )
+    world.checks.append(counted)
+    world.ready()
+    found = {m.change: world.verdict(m) for m in mutants("kept", models["kept"][1])}
+    by_end = {change.split("→")[1].strip(): verdict.status for change, verdict in found.items()}
+    assert by_end == {
+        "WHERE day >= 1": "killed",
+        "WHERE day > 2": "killed",
+        "WHERE day > 0": "killed",
+        "": "killed",
+    }
+    assert world.ask("from marts.counted") == [(2,)]
+    # Where nothing asks, everything survives.
+    world.checks.clear()
+    assert {world.verdict(m).status for m in mutants("kept", models["kept"][1])} == {"survived"}
+    # A fact from which answers were taken must not change with the mutant.
+    world.checks.append(Check("the count", {"marts.counted"}, counted.failing, {"lifecycle.kept"}))
+    assert {world.verdict(m).status for m in mutants("kept", models["kept"][1])} == {"survived"}
+
+
+def test_a_sample_of_mutants_is_killed(tmp_path):
+    """Attribution, flows and the periods of STAR with a few mutants per model; a survivor needs its explanation."""
+    run = Run([], tmp_path, print)
+    run.worlds = list(made_up.star_worlds(tmp_path, range(2)))
+    explained = explanations()
+    records = [record(*judged) for judged in run.judge(None, 4)]
+    counts = summary(records, explained)
+    alive = [r for r in records if r["status"] == "survived" and r["id"] not in explained]
+    assert counts["tried"] >= 40 and rate(counts) >= TARGET, (counts, alive)
+
+
+def test_explanations_are_of_one_of_two_kinds_and_say_why():
+    for id_, said in explanations().items():
+        assert said["is"] in ("equivalent", "accepted") and len(said["why"]) > 20, id_
+        assert id_.split(":")[1] in OPERATORS, id_
+
+
+def test_the_same_mutants_are_chosen_each_time_and_operators_take_turns():
+    every = mutants("m", SQL)
+    few = chosen(every, 12)
+    assert few == chosen(every[::-1], 12) and len({m.operator for m in few}) == 12
+
+
+@pytest.mark.parametrize("sql", ["select map.a from t as map", "select map['a'] from t"])
+def test_a_table_called_map_is_no_map(sql):
+    assert written(parsed(sql)).lower().startswith("select map")
