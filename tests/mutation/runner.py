@@ -29,7 +29,6 @@ GROUPS: dict[str, Callable[[Path], Iterable]] = {
     "value": made_up.value_worlds,
     "audiences": made_up.audience_worlds,
     "stages": lambda workspace: [built.stage_world(workspace)],
-    "demo": lambda workspace: [built.demo_world(workspace)],
 }
 
 

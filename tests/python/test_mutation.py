@@ -72,7 +72,7 @@ def test_a_verdict_is_that_of_the_checks_and_leaves_the_world_as_it_was():
 def test_a_sample_of_mutants_is_killed(tmp_path):
     """Attribution, flows and the periods of STAR with a few mutants per model; a survivor needs its explanation."""
     run = Run([], tmp_path, print)
-    run.worlds = list(made_up.star_worlds(tmp_path, range(2)))
+    run.worlds = list(made_up.star_worlds(tmp_path))
     explained = explanations()
     records = [record(*judged) for judged in run.judge(None, 4)]
     counts = summary(records, explained)
