@@ -99,7 +99,7 @@ def star_worlds(workspace: Path, seeds: range = range(4)) -> Iterator[World]:
         yield world.ready()
 
 
-def rfm_worlds(workspace: Path, populations: int = 30) -> Iterator[World]:
+def rfm_worlds(workspace: Path, populations: int = 12) -> Iterator[World]:
     for scheme in ("fixed", "quintile", "custom"):
         variables = f"{{rfm_scheme: {scheme}, rfm_history_months: 4}}"
         found = nodes(workspace, test_rfm.MODELS, variables)
