@@ -1,4 +1,4 @@
-"""Worlds that dbt builds from landing files: the random histories of the stage tests, and the small demo world."""
+"""The world that dbt builds from landing files: the random histories of the stage tests."""
 
 from __future__ import annotations
 
@@ -102,7 +102,3 @@ def in_order(models: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
     for model in models:
         visit(model)
     return done
-
-
-def demo_world(workspace: Path) -> World:
-    raise NotImplementedError

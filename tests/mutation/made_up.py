@@ -99,7 +99,7 @@ def star_worlds(workspace: Path, seeds: range = range(4)) -> Iterator[World]:
         yield world.ready()
 
 
-def rfm_worlds(workspace: Path, populations: int = 30) -> Iterator[World]:
+def rfm_worlds(workspace: Path, populations: int = 12) -> Iterator[World]:
     for scheme in ("fixed", "quintile", "custom"):
         variables = f"{{rfm_scheme: {scheme}, rfm_history_months: 4}}"
         found = nodes(workspace, test_rfm.MODELS, variables)
@@ -114,6 +114,9 @@ def rfm_worlds(workspace: Path, populations: int = 30) -> Iterator[World]:
             compare = partial(test_rfm.differing, warehouse, table, *answer)
             name = f"{table} by hand (tests/oracle/rfm_oracle.py)"
             world.checks.append(Check(name, {f"marts.{table}"}, compare))
+        for table, broken in test_rfm.SHARES.items():
+            name = f"shares of {table} (tests/python/test_rfm.py)"
+            world.checks.append(Check(name, relations(broken), partial(world.ask, broken)))
         world.add_dbt_checks(found)
         yield world.ready()
 

@@ -350,7 +350,11 @@ ARITHMETIC = {exp.Add: exp.Sub, exp.Sub: exp.Add, exp.Mul: exp.Div, exp.Div: exp
 
 
 def _arithmetic(node):
-    if type(node) in ARITHMETIC:
+    by_one = isinstance(node, (exp.Mul, exp.Div)) and any(
+        isinstance(x, exp.Literal) and str(x.this) in ("1", "1.0")
+        for x in (node.this, node.expression)
+    )
+    if type(node) in ARITHMETIC and not by_one:
         yield "arithmetic", _as(ARITHMETIC[type(node)], node)
 
 
@@ -360,7 +364,10 @@ def _cases(node):
         if len(branches) > 1:
             for i in range(len(branches)):
                 yield "case", _setting(node, ifs=branches[:i] + branches[i + 1 :])
-        if node.args.get("default") is not None:
+        default = node.args.get("default")
+        # Within a sum nothing is as good as nought, but where there is no row at all.
+        is_nought = isinstance(default, exp.Literal) and default.this == "0"
+        if default is not None and not (is_nought and isinstance(node.parent, exp.Sum)):
             yield "case", _without(node, "default")
 
 

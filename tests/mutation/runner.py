@@ -29,7 +29,6 @@ GROUPS: dict[str, Callable[[Path], Iterable]] = {
     "value": made_up.value_worlds,
     "audiences": made_up.audience_worlds,
     "stages": lambda workspace: [built.stage_world(workspace)],
-    "demo": lambda workspace: [built.demo_world(workspace)],
 }
 
 
@@ -144,17 +143,16 @@ def main(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="mutation_"))
         )
         run = Run(groups or GROUPS, folder, say)
-        for mutant, verdict, of in run.judge(models, most):
-            before = kept.get(mutant.id)
-            if not before or before["status"] != "killed" or verdict.status == "killed":
-                kept[mutant.id] = record(mutant, verdict, of)
-            if verdict.status == "survived":
-                say(f"  survived ({verdict.by}): {mutant.id} in {mutant.place}: {mutant.change}")
-            if len(kept) % 50 == 0:
-                keep.parent.mkdir(parents=True, exist_ok=True)
-                keep.write_text(json.dumps(kept, indent=1, ensure_ascii=False))
         keep.parent.mkdir(parents=True, exist_ok=True)
-        keep.write_text(json.dumps(kept, indent=1, ensure_ascii=False))
+        try:
+            for mutant, verdict, of in run.judge(models, most):
+                before = kept.get(mutant.id)
+                if not before or before["status"] != "killed" or verdict.status == "killed":
+                    kept[mutant.id] = record(mutant, verdict, of)
+                if verdict.status == "survived":
+                    say(f"  survived ({verdict.by}): {mutant.id}, {mutant.place}: {mutant.change}")
+        finally:
+            keep.write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
     counts = summary(list(kept.values()), explanations())
     say(f"{counts}, {rate(counts):.1%} killed")
     return rate(counts)

@@ -70,7 +70,8 @@ def _fill(connection, node: dict, rows: list[dict]) -> None:
         for name in row:
             types.setdefault(name, None)
     columns = ", ".join(
-        f'"{name}" {kind or _type([row.get(name) for row in rows])}' for name, kind in types.items()
+        f'"{name}" {kind or _type(name, [row.get(name) for row in rows])}'
+        for name, kind in types.items()
     )
     table = f"{node['schema']}.{node['name']}"
     connection.execute(f"create table {table} ({columns})")
@@ -80,7 +81,15 @@ def _fill(connection, node: dict, rows: list[dict]) -> None:
         connection.execute(f"insert into {table} ({names}) values ({marks})", list(row.values()))
 
 
-def _type(values: list) -> str:
+def _type(name: str, values: list) -> str:
+    for ending, kind in {
+        "amount": "decimal(18, 4)",
+        "_date": "date",
+        "_on": "date",
+        "_at": "timestamp",
+    }.items():
+        if name.endswith(ending):
+            return kind
     found = [v for v in values if v is not None]
     if found and all(isinstance(v, bool) for v in found):
         return "boolean"

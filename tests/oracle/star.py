@@ -430,6 +430,17 @@ def _activating(out, period, people, flows, facts) -> None:
             "layer_customers": base,
             "forward_rate": rate(row["forward_customers"], base),
             "backward_rate": rate(row["backward_customers"], base),
+            "lost_rate": rate(row["lost_customers"], base),
+            # From outside there is no way back.
+            "forward_backward_ratio": None
+            if layer == "none"
+            else rate(row["forward_customers"], row["backward_customers"]),
+            # Among all are active ones of no layer, who have no base.
+            "active_rate": None
+            if layer in ("none", "all")
+            else rate(row["active_customers"], base),
+            "interactions_per_active": rate(row["interaction_count"], row["active_customers"]),
+            "interacting_rate": rate(row["interacting_customers"], row["active_customers"]),
             "daily_active_customers": row["active_days"] / days,
             "stickiness": rate(row["active_days"] / days, row["active_customers"]),
             "reply_rate": rate(row["replying_customers"], row["messaged_customers"]),
@@ -647,8 +658,17 @@ def attribution(
                         cell = out[(brand, month, conversion, model, *source)]
                         cell[0] += float(share)
                         cell[1] += float(share) * float(net or 0)
+    # Credits of one conversion add up to one, so those of all conversions to their number.
+    conversions: dict[tuple, float] = defaultdict(float)
+    for key, (credit, _) in out.items():
+        conversions[key[:4]] += credit
     return {
-        k: {"credit": c, "credit_net_amount": a if k[2] == "order" else None}
+        k: {
+            "credit": c,
+            "credit_net_amount": a if k[2] == "order" else None,
+            "conversions": round(conversions[k[:4]]),
+            "credit_share": rate(c, conversions[k[:4]]),
+        }
         for k, (c, a) in out.items()
         if c > 0
     }
@@ -743,18 +763,33 @@ def products(facts: Facts, again_days: int = 90) -> dict[tuple, dict]:
             each["all"] = tuple(set().union(*(sets[i] for sets in each.values())) for i in range(5))
             for item, (viewed, carted, paid, bought, later) in each.items():
                 orders = {o for o, found in baskets.items() if item == "all" or item in found}
-                here = [(e, k, v) for _, k, e, p, v in did if item in (p, "all")]
-                ratings = [v for e, _, v in here if e == "review" and v is not None]
-                kinds = [e for e, *_ in here]
+                ratings = [
+                    v
+                    for _, _, e, p, v in did
+                    if e == "review" and v is not None and item in (p, "all")
+                ]
+                kinds = {
+                    kind: [x for x in did if x[2] == kind and item in (x[3], "all")]
+                    for kind in ("product_view", "cart_add", "favorite", "review")
+                }
+                new_buyers = sum(first_bought[k] >= month for k in bought)
+                attached = sum(len(baskets[o]) > 1 for o in orders)
+                is_seen = end + timedelta(again_days) <= facts.as_of
                 out[brand, month, item] = {
-                    "views": kinds.count("product_view"),
-                    "cart_customers": len({k for e, k, _ in here if e == "cart_add" and k}),
-                    "favorite_customers": len({k for e, k, _ in here if e == "favorite" and k}),
+                    "views": len(kinds["product_view"]),
+                    "cart_customers": len({x[1] for x in kinds["cart_add"] if x[1]}),
+                    "favorite_customers": len({x[1] for x in kinds["favorite"] if x[1]}),
                     "quantity": sum(x[5] for x in mine if item in (x[3], "all")),
-                    "reviews": kinds.count("review"),
+                    "reviews": len(kinds["review"]),
                     "rated_reviews": len(ratings),
                     "positive_reviews": sum(v >= 4 for v in ratings),
                     "positive_review_rate": rate(sum(v >= 4 for v in ratings), len(ratings)),
+                    "view_to_cart_rate": rate(len(carted), len(viewed)),
+                    "cart_to_pay_rate": rate(len(paid), len(carted)),
+                    "view_to_pay_rate": rate(len(paid), len(viewed)),
+                    "new_buyer_share": rate(new_buyers, len(bought)),
+                    "attach_rate": rate(attached, len(orders)),
+                    "repurchase_rate": rate(len(later), len(bought)) if is_seen else None,
                     "viewers": len(viewed),
                     "viewers_who_carted": len(carted),
                     "viewers_who_carted_and_bought": len(paid),

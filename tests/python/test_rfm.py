@@ -223,6 +223,46 @@ def test_random_populations_with_heavy_ties_agree_with_the_oracle(models):
     check_laws(warehouse)
 
 
+# Rows whose shares and means are not those of the counts beside them, or whose whole is not that of all rows.
+SHARES = {
+    "rfm_segments": """
+        with people as (
+            select as_of_date, brand_id, scope, count(*) as scored, sum(monetary_amount) as money
+            from marts.rfm_customers group by all
+        ), classes as (
+            select as_of_date, brand_id, scope, rfm_code, avg(recency_days) as recency from marts.rfm_customers group by all
+        )
+        select 1 from marts.rfm_segments as s join people using (as_of_date, brand_id, scope)
+        left join classes using (as_of_date, brand_id, scope, rfm_code)
+        where s.scored_customers <> scored or s.total_monetary_amount <> money
+            or abs(s.customer_rate - s.customers / scored) > 1e-9
+            or (s.monetary_rate is null) <> (money = 0) or abs(s.monetary_rate * money - s.monetary_amount) > 1e-3
+            or (s.customers = 0) <> (s.amount_per_customer is null)
+            or abs(s.amount_per_customer - s.monetary_amount / s.customers) > 1e-3
+            or abs(s.orders_per_customer - s.orders / s.customers) > 1e-9
+            or s.mean_recency_days is distinct from recency and coalesce(abs(s.mean_recency_days - recency), 1) > 1e-9
+    """,
+    "rfm_cross": """
+        with grids as (
+            select as_of_date, brand_id, scope, grid, sum(customers) as scored from marts.rfm_cross group by all
+        )
+        select 1 from marts.rfm_cross as c join grids using (as_of_date, brand_id, scope, grid)
+        where c.scored_customers <> scored or abs(c.customer_rate - c.customers / scored) > 1e-9
+            or abs(c.amount_per_customer - c.monetary_amount / c.customers) > 1e-3
+    """,
+    "rfm_migration": """
+        with classes as (
+            select brand_id, scope, period, from_date, from_code, sum(customers) as people, sum(buyers) as bought
+            from marts.rfm_migration group by all
+        )
+        select 1 from marts.rfm_migration as m join classes using (brand_id, scope, period, from_date, from_code)
+        where m.from_customers <> people or m.from_buyers <> bought or abs(m.migration_rate - m.customers / people) > 1e-9
+            or (m.class_repurchase_rate is null) <> (from_code = 'none')
+            or abs(m.class_repurchase_rate - bought / people) > 1e-9
+    """,
+}
+
+
 def check_laws(warehouse: Warehouse) -> None:
     """What holds on any data: equal inputs score equally, better inputs never score lower, tables add up."""
     for value, score, sign in [
@@ -242,6 +282,8 @@ def check_laws(warehouse: Warehouse) -> None:
             from marts.{table} group by as_of_date, brand_id, scope{grid}"""
         )
         assert sorted(totals) == sorted(warehouse.rows(population))
+    for table, broken in SHARES.items():
+        assert not warehouse.rows(broken), table
     for side, other in (("from", "to"), ("to", "from")):
         assert not warehouse.rows(
             f"""with flow as (
