@@ -71,7 +71,7 @@ def _disk_full(found: re.Match, place: Place, path: str) -> tuple[str, str]:
 
 def _out_of_memory(found: re.Match, place: Place, path: str) -> tuple[str, str]:
     return (
-        f"the run needed more memory than it may take ({found[0].strip()})",
+        f"the run needed more memory than it may take ({found[0].split('Possible solutions')[0].strip()})",
         "allow more (QUANYU_MEMORY=8GB), or run fewer models at once (QUANYU_THREADS=1), then run again.",
     )
 
@@ -190,13 +190,14 @@ def diagnose(error: BaseException, place: Place) -> Fault | None:
 
     An error that is not of the machine (a batch, a rule, a test) stays what it is.
     """
-    texts = [text for each in _chain(error) for text in _said_by(each)]
+    said = [pair for each in _chain(error) for pair in _said_by(each)]
     for kind, words, explain in _KNOWN:
         if kind == _READ_ONLY and isinstance(error, LandingError):
             continue  # it names the folder and says what to do
-        for text in texts:
+        for model, text in said:
             if found := re.search(words, text):
                 happened, remedy = explain(found, place, _path_in(text))
+                happened += f", in model {model}" if model else ""
                 return Fault(kind, f"{happened}\n{place.kept}", remedy)
     return None
 
@@ -214,12 +215,13 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _said_by(error: BaseException) -> list[str]:
-    """The messages of an error, in its type's name and words; those of a build are dbt's, one per node."""
+def _said_by(error: BaseException) -> list[tuple[str, str]]:
+    """What an error says, in its type's name and words; that of a build is dbt's, with the name of each failed model."""
     if isinstance(error, BuildError):
-        models = [each["message"] for each in error.failures if each.get("kind") == "model"]
-        return models or ([] if error.failures else [str(error)])
-    return [f"{type(error).__name__}: {error}"]
+        models = [each for each in error.failures if each.get("kind") == "model"]
+        told = [(each["name"], each["message"]) for each in models]
+        return told or ([] if error.failures else [("", str(error))])
+    return [("", f"{type(error).__name__}: {error}")]
 
 
 def _path_in(text: str) -> str:

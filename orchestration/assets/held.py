@@ -83,12 +83,17 @@ def mark_report(context: Context, settings: Settings, hold: Hold | None) -> None
     if hold is None:
         return
     try:
-        conclude(settings, hold)
+        conclude(settings, following(read_hold(settings.workspace), hold))
         pages = write_report(settings)
         for line in [f"held: {page}" for page in pages] + tell(settings, pages):
             context.log.info(line)
     except Exception as error:
         context.log.warning(f"the report could not be marked as held: {error}")
+
+
+def following(before: Hold | None, hold: Hold) -> Hold:
+    """A hold after another one: tables of a build that did not pass stay unfit, whatever fails next."""
+    return hold.with_(is_built=False) if before and not before.is_built else hold
 
 
 def settings_of(warehouse: Warehouse, tags: Mapping[str, str]) -> Settings:

@@ -482,7 +482,7 @@ def test_a_failed_step_keeps_the_day_back_unless_it_is_no_fault_of_the_day(defs,
 
 
 def test_a_build_of_a_part_repairs_what_it_contains_and_a_whole_one_everything(tmp_path):
-    from orchestration.assets.held import note_green_build
+    from orchestration.assets.held import following, note_green_build
 
     chosen = Settings(tmp_path, tmp_path, tmp_path / "w.duckdb")
     note_green_build(chosen, None)
@@ -499,6 +499,9 @@ def test_a_build_of_a_part_repairs_what_it_contains_and_a_whole_one_everything(t
     assert read_hold(tmp_path) == died  # what did not run may still be half done
     note_green_build(chosen, None)
     assert read_hold(tmp_path).is_built
+    batches = Hold("batches", "2026-07-01")
+    assert following(None, batches) == following(batches, batches) == batches
+    assert not following(died, batches).is_built
 
 
 def test_why_a_day_is_kept_back_is_told_by_its_batches_or_by_the_step_that_failed(tmp_path):

@@ -535,7 +535,8 @@ def test_an_error_that_is_not_of_the_machine_stays_what_it_is(tmp_path):
     test = {"kind": "test", "name": "t", "message": "Permission denied is a value of this column"}
     assert diagnose(BuildError("t failed", [test]), place) is None
     model = {"kind": "model", "name": "m", "message": "Out of Memory Error: failed to allocate"}
-    assert diagnose(BuildError("m failed", [test, model]), place).kind == "out of memory"
+    fault = diagnose(BuildError("m failed", [test, model]), place)
+    assert fault.kind == "out of memory" and ", in model m\n" in fault.happened
     spilling = model | {"message": "Out of Memory Error: failed to offload data block of size 1"}
     assert diagnose(BuildError("m failed", [spilling]), place).kind == "disk full"
 
