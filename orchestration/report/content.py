@@ -493,13 +493,12 @@ class _Reader:
         return self.said["by_dimension"].format(dimension=label, value=value)
 
     def channel_names(self) -> dict[str, str]:
-        """Name of each channel; the seed has Chinese names only, in English the code has to do."""
+        """Name of each channel; one that has none is called by its code."""
         rows = self.marts.ask(
-            "reference.channels", "select channel, name_zh as name from reference.channels"
+            "reference.channels",
+            f"select channel, name_{self.language} as name from reference.channels",
         )
-        if self.language == "zh":
-            return {row["channel"]: row["name"] for row in rows}
-        return {row["channel"]: row["channel"].replace("_", " ") for row in rows}
+        return {row["channel"]: row["name"] or row["channel"].replace("_", " ") for row in rows}
 
     def behaviour_names(self) -> dict[str, str]:
         """Name of each behaviour that may drive a figure."""

@@ -858,6 +858,13 @@ def butterfly(brand: Brand):
 
 
 def customers(brand: Brand):
+    # Private channels that ever reached anybody: the best that a customer can have.
+    used = {
+        channel
+        for channels in brand.reach.values()
+        for channel, spells in channels.items()
+        if brand.domains.get(channel) == "private" and spells
+    }
     for customer in brand.counted:
         channels = {
             c for c, spells in brand.reach.get(customer, {}).items() if live(spells, brand.as_of)
@@ -878,6 +885,13 @@ def customers(brand: Brand):
                     "uses_live": any("live_watch" in k for k in days.values()),
                     "active_days_30d": sum(d > plus(brand.as_of, -30) for d in days),
                     "orders_in_window": sum(k.count("order") for k in days.values()),
+                    "known_fields": brand.known_fields[customer],
+                    "data_score": brand.known_fields[customer] / 8,
+                    "brand_private_channels": len(used),
+                    "reach_score": len(brand.private_channels(customer, brand.as_of)) / len(used)
+                    if used
+                    else None,
+                    "stickiness_score": sum(d > plus(brand.as_of, -30) for d in days) / 30,
                 },
             )
 
@@ -1059,6 +1073,14 @@ def read(connection: duckdb.DuckDBPyConnection, brand_id: str) -> Brand:
     brand.orders_with_staff = rows(
         f"select staff_id, purchased_on from lifecycle.fct_orders {where} and staff_id is not null"
     )
+    # Seven fields of the profile, and one for two or more identifiers.
+    fields = ["gender", "birth_date", "phone", "email", "province", "city", "address"]
+    brand.known_fields = {
+        customer: sum(value is not None for value in values) + (identifiers >= 2)
+        for customer, identifiers, *values in rows(
+            f"select customer_id, personal_id_count, {', '.join(fields)} from identity.dim_customers"
+        )
+    }
     brand.refunds = [
         (ids[k], d)
         for k, d in rows(

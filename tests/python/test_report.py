@@ -142,7 +142,7 @@ def test_the_reason_names_what_moved_a_figure_most_in_its_direction(database, tm
     assert "按来源渠道最多的是天猫旗舰店 −12、按shop最多的是S1 −12" in reason
     reason = content_of(more, "north", "en")["fast"][0]["reason"]
     assert "left L Loyalty as a window ran out −9" in reason
-    assert "by acquisition channel most of all tmall −12" in reason
+    assert "by acquisition channel most of all Tmall flagship store −12" in reason
 
 
 def test_star_is_that_of_the_last_complete_month(database):
