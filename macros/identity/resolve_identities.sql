@@ -734,6 +734,8 @@
             on named.identifier_key = guarded.identifier_key
         where named.is_in_force"
     ) -%}
+    {%- set now, names = quanyu.work_table('owners'), identifiers -%}
+    {%- set differs = 'identifier_key in (select identifier_key from ' ~ quanyu.work_table('changed_identifiers') ~ ')' -%}
     {%- if own.known -%}
         {%- do quanyu.create_work_table('was_owned', "
             select known." ~ kept | replace(', ', ', known.') ~ "
@@ -741,7 +743,7 @@
             " ~ ("" if own.rebuild else "inner join " ~ quanyu.work_table('scope')
                 ~ " as scope on known.identifier_key = scope.identifier_key")
         ) -%}
-        {%- set now, before = quanyu.work_table('owners'), quanyu.work_table('was_owned') -%}
+        {%- set before = quanyu.work_table('was_owned') -%}
         {%- do quanyu.create_work_table('changed_identifiers', "
             select identifier_key from (" ~ quanyu.differing_sql(kept, now, before) ~ ") as differing
             group by identifier_key
@@ -762,6 +764,17 @@
             ) as concerned
             left join changed on concerned.customer_key = changed.customer_key"
         ) -%}
+        {#- One pass over the texts of all identifiers. -#}
+        {%- do quanyu.create_work_table('resolved_names', "
+            select identifier_key, identifier_type, identifier_value
+            from " ~ identifiers ~ "
+            where identifier_key in (
+                select identifier_key from " ~ now ~ " where " ~ differs ~ "
+                union
+                select customer_key from " ~ now ~ " where " ~ differs ~ "
+            )"
+        ) -%}
+        {%- set names = quanyu.work_table('resolved_names') -%}
     {%- endif -%}
     {%- do quanyu.create_work_table('resolved', "
         select
@@ -781,14 +794,14 @@
             cast('" ~ (own.as_of or '9999-12-31') ~ "' as date) as as_of_date,
             '" ~ own.settings ~ "' as _settings,
             cast(" ~ quanyu.refresh_number() ~ " as bigint) as _refresh
-        from " ~ quanyu.work_table('owners') ~ " as owners
-        inner join " ~ identifiers ~ " as named on owners.identifier_key = named.identifier_key
-        inner join " ~ identifiers ~ " as first_named on owners.customer_key = first_named.identifier_key
-        " ~ ("where owners.identifier_key in (select identifier_key from " ~ quanyu.work_table('changed_identifiers') ~ ")"
-            if own.known else "")
+        from " ~ now ~ " as owners
+        inner join " ~ names ~ " as named on owners.identifier_key = named.identifier_key
+        inner join " ~ names ~ " as first_named on owners.customer_key = first_named.identifier_key
+        " ~ ("where owners." ~ differs if own.known else "")
     ) -%}
     {%- do quanyu.drop_work_tables([
         'edges', 'components', 'exclusive', 'clusters', 'first_nodes', 'people', 'device_links', 'owners', 'was_owned',
+        'resolved_names',
     ]) -%}
 {% endmacro %}
 

@@ -104,11 +104,9 @@ named_identifiers as (
     left join known
         on
             seen.identifier_key = known.identifier_key
+            and seen.first_seen_order >= known.first_seen_order
             {%- if some_lost %}
-            and known.first_seen_order <= seen.first_seen_order
-            and (known.first_seen_order = seen.first_seen_order or not known.is_lost)
-            {%- else %}
-            and known.first_seen_order <= seen.first_seen_order
+            and (seen.first_seen_order = known.first_seen_order or not known.is_lost)
             {%- endif %}
     where known.identifier_key is null
     {%- endif %}
