@@ -1,4 +1,5 @@
-{#- The seed identity_overrides with its identifiers normalised, one row per action and pair. -#}
+{#- The seed identity_overrides with its identifiers normalised, one row per action and pair. What it says of somebody
+    who has been erased counts no more: the link would bring back the key that erasure has taken out. -#}
 {% macro normalised_overrides() -%}
     select
         action,
@@ -24,7 +25,13 @@
             on lower(trim(overrides.{{ side }}_type)) = {{ side }}_types.identifier_type
         {%- endfor %}
     ) as normalised
-    where left_key <> right_key
+    where
+        left_key <> right_key
+        {%- for side in ['left', 'right'] %}
+        and {{ quanyu.suppressed_key(side ~ '_key') }} not in (
+            select suppressed_key from {{ ref('suppressed_identifiers') }} where is_forever
+        )
+        {%- endfor %}
     group by action, left_type, left_key, right_type, right_key
 {%- endmacro %}
 

@@ -60,13 +60,15 @@
 {% endmacro %}
 
 
-{#- Fingerprint of the seeds and vars that the guards read. -#}
+{#- Fingerprint of the seeds and vars that the guards read, and of the order in which a golden record is chosen: everybody
+    is looked at again when it changes. -#}
 {% macro identity_settings() %}
     {%- set said = [var('max_identifiers_per_customer') | string, env_var('QUANYU_SALT', '')] -%}
     {%- for query in [
         'select identifier_type, joins_people, values_per_person, max_degree from ' ~ ref('identifier_types')
             ~ ' order by identifier_type',
         'select identifier_type, match, blocked from ' ~ ref('identity_blocklist') ~ ' order by 1, 2, 3',
+        'select attribute, source_system, source_priority from ' ~ ref('survivorship') ~ ' order by 1, 2, 3',
     ] -%}
         {%- for row in run_query(query).rows -%}{%- do said.append(row.values() | join('|')) -%}{%- endfor -%}
     {%- endfor -%}

@@ -9,6 +9,7 @@
 ) }}
 -- depends_on: {{ ref('int_identity__identifiers') }}, {{ ref('int_identity__links') }}, {{ ref('as_of') }}
 -- depends_on: {{ ref('identifier_types') }}, {{ ref('identity_blocklist') }}, {{ ref('base_landing__memberships') }}
+-- depends_on: {{ ref('survivorship') }}
 with resolved as (
     select * from {{ quanyu.work_table('resolved') }}
 ),

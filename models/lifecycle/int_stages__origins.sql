@@ -1,7 +1,9 @@
 -- Grain: one row per brand and customer with a touch-point or an order (brand_id, customer_key).
 -- Why: the channel that brought the customer to the brand: that of the first touch-point or order that names one.
 -- Not here: the channel that brought the first purchase, which campaigns are booked on.
-{{ config(materialized='incremental', incremental_strategy='replace_touched') }}
+{{ config(
+    materialized='incremental', incremental_strategy='replace_touched', post_hook='{{ quanyu.follow_channel_domains() }}',
+) }}
 -- depends_on: {{ ref('int_lifecycle__touched_customers') }}
 
 with met as (

@@ -128,9 +128,39 @@ def known_to_fail(deliveries: int) -> list[History]:
         **buyer,
     }
     refund = {**key, "refund_id": f"r{TAG}", "refunded_at": "2026-02-27", "amount": "4", **other}
+    met = {
+        "source_system": "x",
+        "event_id": f"e{TAG}",
+        "brand_id": f"{TAG}a",
+        "event_type": "login",
+        **other,
+    }
+    met = {**met, "occurred_at": "2026-02-20", "channel": "jd"}
+    told = {
+        "action": "link",
+        "left_type": "member_id",
+        "left_value": f"{TAG}-other",
+        "reason": "because",
+    }
+    told = {**told, "right_type": "customer_no", "right_value": f"{TAG}-more"}
+    asked = {**other, "requested_at": "2026-02-27"}
+    said = {**buyer, "updated_at": "2026-02-20"}
     found = [
         # A refund that names somebody else lands before its order: until then it is that person's.
         (row("refunds", 0, **refund), row("orders", last, **order)),
+        # The channel that brought somebody is given another domain (LIGHT_RULES).
+        (row("touchpoints", 0, **met),),
+        # Of two sources that name a city another one comes first (LIGHT_RULES).
+        (
+            row("profiles", 0, **said, source_system="crm", city="上海"),
+            row("profiles", 0, **said, source_system="pos", city="成都"),
+        ),
+        # A decision by hand names somebody who asks to be erased.
+        (
+            row("touchpoints", 0, **met),
+            row("seed/identity_overrides", 0, **told),
+            row("erasure_requests", last, **asked),
+        ),
     ]
     return [History(90_001 + at, rows) for at, rows in enumerate(found)]
 

@@ -1,0 +1,12 @@
+{#- Hook of int_stages__origins: the seed `channels` may give a channel another domain, which touches no customer. -#}
+{% macro follow_channel_domains() %}
+    {%- if is_incremental() -%}
+    {%- set domain -%}
+        coalesce(
+            (select channels.domain from {{ ref('channels') }} as channels where channels.channel = acquisition_channel),
+            'unknown'
+        )
+    {%- endset -%}
+    update {{ this }} set acquisition_domain = {{ domain }} where acquisition_domain <> {{ domain }}
+    {%- endif -%}
+{% endmacro %}
