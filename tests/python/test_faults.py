@@ -210,15 +210,6 @@ def registry_is_damaged(site: Site) -> Iterator[dict[str, str]]:
     registry.write_bytes(sound)
 
 
-@contextmanager
-def lake_is_damaged(site: Site) -> Iterator[dict[str, str]]:
-    file = sorted(site.workspace.glob("lake/orders/*/data.parquet"))[0]
-    sound = file.read_bytes()
-    file.write_bytes(sound[: len(sound) // 2])
-    yield {}
-    file.write_bytes(sound)
-
-
 @dataclass(frozen=True)
 class Case:
     """A fault: what is done, what the run says (its first words, and what else must stand there), how it exits, what
@@ -347,15 +338,6 @@ CASES = [
         "out of memory",
         "QUANYU_MEMORY=8GB",
         "allow more",
-        early=False,
-    ),
-    Case(
-        "lake damaged",
-        "an admitted Parquet file of the lake is cut in half",
-        lake_is_damaged,
-        "damaged lake",
-        "data.parquet",
-        "restore the file from a backup",
         early=False,
     ),
     Case(
