@@ -47,8 +47,6 @@ def test_a_second_run_reads_nothing_and_changes_no_byte_of_any_mart(world, wareh
     built.forget(warehouse)  # else dbt is not even asked
     outcome = land(world / "landing", warehouse)
     assert outcome.admission.admitted == []
-    nodes = outcome.build.models + outcome.build.seeds + outcome.build.tests
-    assert 0 < nodes - outcome.build.unchanged < nodes / 10
     assert mart_bytes(warehouse, tmp_path / "after") == before
 
 
