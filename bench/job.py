@@ -6,7 +6,8 @@ late day and a list of merges; and, each in a process of its own:
     load floor    DuckDB's own `create table as select * from read_...(...)` of every landed file
     scan floor    customer, time, type and value of every touch-point read once from that table
     full build    landing to serving and report
-    empty run     nothing new
+    empty run     nothing new: dbt is not asked
+    empty batch   a file without rows: dbt looks at every node
     one day       the newest day of every entity
     late day      a day of touch-points, a hundred days late
     merge storm   links that join one in a hundred people with another
@@ -194,7 +195,7 @@ def bench(millions: float, work: Path) -> list[dict]:
         )
         say(f"  {name:<12} {cost.wall:8.1f} s wall {cost.cpu:8.1f} s CPU {cost.memory_mb:8.0f} MB")
 
-    def job(name: str) -> None:
+    def job(name: str, builds: bool = True) -> None:
         phase(
             name,
             [
@@ -206,7 +207,7 @@ def bench(millions: float, work: Path) -> list[dict]:
                 "--workspace",
                 str(workspace),
             ],
-            builds=True,
+            builds=builds,
         )
 
     this = [str(Path(__file__))]
@@ -217,7 +218,11 @@ def bench(millions: float, work: Path) -> list[dict]:
     database.unlink()
     job("full build")
     rows[-1]["disk_mb"] = size_of(workspace)
-    job("empty run")
+    job("empty run", builds=False)
+    empty = landing / "products" / newest / "empty.csv"
+    empty.parent.mkdir()
+    empty.write_text("product_id\n")
+    job("empty batch")
     for file in source.rglob(f"{newest}/*.*"):
         link(file, landing / file.relative_to(source))
     job("one day")

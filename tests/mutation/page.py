@@ -45,6 +45,7 @@ def _lines(records: list[dict], explained: dict[str, dict]) -> list[str]:
         "",
         "Of each model some mutants are chosen, the same ones each time, taking turns among the operators (`MOST=` more of",
         "them). Mutants are of full builds: what a refresh adds is the business of the replay and late-data tests.",
+        "Verdicts are kept from run to run, so that groups of models can be judged one after the other.",
         "",
         "| Model | possible | tried | killed | equivalent | survived | rate |",
         "|---|---:|---:|---:|---:|---:|---:|",

@@ -10,7 +10,7 @@ from bench import job
 BUDGETS = {
     "phases": {
         "full build": {"cpu_ratio": 8, "memory_mb": 6144, "from_millions": 10},
-        "one day": {"cpu_ratio": 2.5, "times": "empty run", "from_millions": 10},
+        "one day": {"cpu_ratio": 2.5, "times": "empty batch", "from_millions": 10},
     },
     "models": {"any": 1},
 }
@@ -26,7 +26,7 @@ def run(millions: float = 10, full: float = 70, day: float = 50, memory: float =
     rows = [
         row("load floor", 10.0, memory_mb=100.0),
         row("full build", full, memory_mb=memory, **built),
-        row("empty run", 20.0, memory_mb=100.0),
+        row("empty batch", 20.0, memory_mb=100.0),
         row("one day", day, memory_mb=100.0, **built),
     ]
     return {"machine": about, "rows": rows}
@@ -39,7 +39,7 @@ def test_a_run_within_its_budgets_misses_none():
 def test_a_budget_is_a_ratio_to_the_phase_that_it_names():
     (full, day) = job.missed(run(full=81, day=51), BUDGETS)
     assert full == "10 million, full build: 8.1 times the load floor, allowed 8"
-    assert day == "10 million, one day: 2.5 times the empty run, allowed 2.5"
+    assert day == "10 million, one day: 2.5 times the empty batch, allowed 2.5"
 
 
 def test_small_sizes_have_no_time_budget_because_starting_costs_more_than_working():
