@@ -97,7 +97,7 @@ spark-down:  ## stop it; its tables stay
 
 spark-build: setup-spark  ## build what WORKSPACE (var/demo) has landed on that cluster instead of on DuckDB
 	@QUANYU_WORKSPACE=$(abspath $(or $(WORKSPACE),var/demo)) QUANYU_SPARK_PORT=$(SPARK_PORT) $(SPARK_PYTHON) -m orchestration.spark \
-		build --exclude-resource-type unit_test $(if $(FULL_REFRESH),--full-refresh)
+		build --exclude-resource-type test unit_test $(if $(FULL_REFRESH),--full-refresh)
 
 parity: setup-spark  ## build on both engines and compare every public table (PARITY=name LANDING=folder; else a small demo world)
 	@PYTHON=$(SPARK_PYTHON) scripts/parity $(or $(PARITY),demo) $(if $(LANDING),"$(LANDING)")

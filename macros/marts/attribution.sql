@@ -5,5 +5,5 @@
 {#- Weight of a touch-point `days` before the conversion, a whole number: half of it for each half-life, so that sums are
     exact whatever order they are made in. -#}
 {% macro decay_weight(days) -%}
-    cast(round(1000000000 * power(0.5, {{ days }} * 1.0 / {{ var('attribution_half_life_days') }})) as bigint)
+    cast(round(1000000000 * power(0.5, cast({{ days }} as double) / {{ var('attribution_half_life_days') }})) as bigint)
 {%- endmacro %}

@@ -222,7 +222,9 @@ uplifts as (
         *,
         case
             when control_customers > 0 and treated_customers > 0
-                then treated_buyers * 1.0 / treated_customers - control_buyers * 1.0 / control_customers
+                then
+                    cast(treated_buyers as double) / treated_customers
+                    - cast(control_buyers as double) / control_customers
         end as uplift,
         case
             when control_customers > 0 and treated_customers > 0
@@ -230,7 +232,7 @@ uplifts as (
                     cast(treated_net_amount as double) - cast(control_net_amount as double)
                     * treated_customers / control_customers
         end as extra_net_amount,
-        (treated_buyers + control_buyers) * 1.0 / nullif(treated_customers + control_customers, 0) as pooled_rate
+        cast(treated_buyers + control_buyers as double) / nullif(treated_customers + control_customers, 0) as pooled_rate
     from compared
 ),
 
@@ -311,7 +313,10 @@ campaign_performance as (
         cast(uplifts.uplift * uplifts.treated_customers as double) as extra_buyers,
         cast(uplifts.uplift / nullif(sqrt(
             uplifts.pooled_rate * (1 - uplifts.pooled_rate)
-            * (1.0 / nullif(uplifts.treated_customers, 0) + 1.0 / nullif(uplifts.control_customers, 0))
+            * (
+                cast(1 as double) / nullif(uplifts.treated_customers, 0)
+                + cast(1 as double) / nullif(uplifts.control_customers, 0)
+            )
         ), 0) as double) as uplift_z,
         cast(round(uplifts.extra_net_amount, 4) as decimal(18, 4)) as extra_net_amount,
         cast(

@@ -149,26 +149,27 @@ shared as (
         pairs.channel,
         pairs.touch_point,
         pairs.campaign_id,
-        case when pairs.touched_at = bounds.first_at then pairs.touches * 1.0 / ends.first_touches else 0 end
+        case when pairs.touched_at = bounds.first_at then cast(pairs.touches as double) / ends.first_touches else 0 end
             as first_credit,
-        case when pairs.touched_at = bounds.last_at then pairs.touches * 1.0 / ends.last_touches else 0 end
+        case when pairs.touched_at = bounds.last_at then cast(pairs.touches as double) / ends.last_touches else 0 end
             as last_credit,
-        pairs.touches * 1.0 / bounds.touches as linear_credit,
+        cast(pairs.touches as double) / bounds.touches as linear_credit,
         -- Without a middle the two ends share all of it.
         case
-            when bounds.first_at = bounds.last_at then pairs.touches * 1.0 / bounds.touches
+            when bounds.first_at = bounds.last_at then cast(pairs.touches as double) / bounds.touches
             when pairs.touched_at = bounds.first_at
-                then pairs.touches * 1.0 / ends.first_touches * case
+                then cast(pairs.touches as double) / ends.first_touches * case
                     when bounds.touches = ends.first_touches + ends.last_touches then 0.5 else {{ end_weight }}
                 end
             when pairs.touched_at = bounds.last_at
-                then pairs.touches * 1.0 / ends.last_touches * case
+                then cast(pairs.touches as double) / ends.last_touches * case
                     when bounds.touches = ends.first_touches + ends.last_touches then 0.5 else {{ end_weight }}
                 end
-            else pairs.touches * (1.0 - 2 * {{ end_weight }})
+            else cast(pairs.touches * (1.0 - 2 * {{ end_weight }}) as double)
                 / (bounds.touches - ends.first_touches - ends.last_touches)
         end as position_credit,
-        pairs.touches * {{ quanyu.decay_weight('pairs.days_before') }} * 1.0 / bounds.decay_weight as time_decay_credit
+        cast(pairs.touches * {{ quanyu.decay_weight('pairs.days_before') }} as double) / bounds.decay_weight
+            as time_decay_credit
     from pairs
     inner join bounds on pairs.conversion_key = bounds.conversion_key
     inner join ends on pairs.conversion_key = ends.conversion_key
@@ -195,8 +196,8 @@ int_campaigns__credits as (
         shared.touch_point,
         shared.campaign_id
         {%- for model in quanyu.attribution_models() %},
-        sum(cast(shared.{{ model }}_credit as decimal(20, 12))) as {{ model }}_credit,
-        sum(cast(cast(conversions.net_amount as double) * shared.{{ model }}_credit as decimal(22, 8)))
+        sum({{ quanyu.rounded_decimal('shared.' ~ model ~ '_credit', 20, 12) }}) as {{ model }}_credit,
+        sum({{ quanyu.rounded_decimal('cast(conversions.net_amount as double) * shared.' ~ model ~ '_credit', 22, 8) }})
             as {{ model }}_net_amount
         {%- endfor %}
     from shared

@@ -135,8 +135,8 @@ rated as (
     select
         *,
         base_a + base_i + base_p + base_l as advancing_base,
-        advancing_deepened * 1.0 / nullif(base_a + base_i + base_p + base_l, 0) as advancing_rate,
-        thriving_active_30d * 1.0 / nullif(superiority, 0) as thriving_rate_30d
+        cast(advancing_deepened as double) / nullif(base_a + base_i + base_p + base_l, 0) as advancing_rate,
+        cast(thriving_active_30d as double) / nullif(superiority, 0) as thriving_rate_30d
     from counted
 ),
 

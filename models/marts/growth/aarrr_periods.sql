@@ -305,21 +305,18 @@ aarrr_periods as (
         cast(counted.clicks as bigint) as clicks,
         cast(counted.clicks as double) / nullif(counted.impressions, 0) as click_through_rate,
         cast(counted.cost_amount as decimal(18, 4)) as cost_amount,
-        cast(cast(counted.cost_amount as double) / nullif(counted.clicks, 0) as decimal(18, 4)) as cost_per_click,
+        {{ quanyu.money('cast(counted.cost_amount as double) / nullif(counted.clicks, 0)') }} as cost_per_click,
         cast(counted.registrations as bigint) as registrations,
         cast(counted.new_customers as bigint) as new_customers,
         cast(counted.acquisition_cost_amount as decimal(18, 4)) as acquisition_cost_amount,
-        cast(cast(counted.acquisition_cost_amount as double) / nullif(counted.new_customers, 0) as decimal(18, 4))
+        {{ quanyu.money('cast(counted.acquisition_cost_amount as double) / nullif(counted.new_customers, 0)') }}
             as cac_amount,
         cast(counted.acquired_registrations as bigint) as acquired_registrations,
-        cast(
-            cast(counted.acquisition_cost_amount as double) / nullif(counted.acquired_registrations, 0)
-            as decimal(18, 4)
-        ) as cost_per_registration,
+        {{ quanyu.money(
+            'cast(counted.acquisition_cost_amount as double) / nullif(counted.acquired_registrations, 0)'
+        ) }} as cost_per_registration,
         cast(counted.acquired_contacts as bigint) as acquired_contacts,
-        cast(
-            cast(counted.acquisition_cost_amount as double) / nullif(counted.acquired_contacts, 0) as decimal(18, 4)
-        ) as cost_per_contact,
+        {{ quanyu.money('cast(counted.acquisition_cost_amount as double) / nullif(counted.acquired_contacts, 0)') }} as cost_per_contact,
         cast(counted.orders as bigint) as orders,
         cast(counted.net_amount as decimal(18, 4)) as net_amount,
         cast(counted.buyers as bigint) as buyers,

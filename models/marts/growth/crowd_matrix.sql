@@ -233,15 +233,15 @@ crowd_matrix as (
         cast(aimed.customers as bigint) as customers,
         cast(aimed.buyers as bigint) as buyers,
         cast(aimed.clv_amount as decimal(18, 4)) as clv_amount,
-        cast(cast(aimed.clv_amount as double) / nullif(aimed.customers, 0) as decimal(18, 4)) as mean_clv,
-        cast(aimed.median_clv as decimal(18, 4)) as median_clv,
+        {{ quanyu.money('cast(aimed.clv_amount as double) / nullif(aimed.customers, 0)') }} as mean_clv,
+        {{ quanyu.money('aimed.median_clv') }} as median_clv,
         cast(aimed.cross_category_buyers as bigint) as cross_category_buyers,
         cast(aimed.cross_category_buyers as double) / nullif(aimed.buyers, 0) as cross_category_rate,
         as_of.base_date,
         cast(aimed.base_customers as bigint) as base_customers,
         cast(aimed.advanced_customers as bigint) as advanced_customers,
         cast(aimed.advanced_customers as double) / nullif(aimed.base_customers, 0) as next_stage_rate,
-        cast(aimed.target_clv as decimal(18, 4)) as target_clv,
+        {{ quanyu.money('aimed.target_clv') }} as target_clv,
         cast(case
             when aimed.target_clv is not null and aimed.customers > 0
                 then greatest(0, aimed.customers * aimed.target_clv - cast(aimed.clv_amount as double))

@@ -294,7 +294,7 @@ campaign_loops as (
         case when is_observed then cast(touched_buyers as double) / nullif(touched, 0) end as touched_purchase_rate,
         cast(case when is_observed and control_audience > 0 then control_buyers end as bigint) as control_buyers,
         case when is_observed then cast(control_buyers as double) / nullif(control_audience, 0) end as control_purchase_rate,
-        cast(case when is_observed then incremental_amount end as decimal(18, 4)) as incremental_amount,
+        {{ quanyu.money('case when is_observed then incremental_amount end') }} as incremental_amount,
         cast(cost_amount as decimal(18, 4)) as cost_amount,
         cast(cost_basis as {{ dbt.type_string() }}) as cost_basis,
         case

@@ -137,7 +137,7 @@ private_sink as (
         cast(people.sunk_buyers as double) / nullif(people.public_buyers, 0) as buyer_sink_rate,
         cast(people.median_days_to_sink as double) as median_days_to_sink,
         cast(costs_with_all.cost_amount as decimal(18, 4)) as cost_amount,
-        cast(cast(costs_with_all.cost_amount as double) / nullif(people.sunk_visitors, 0) as decimal(18, 4)) as sink_cost
+        {{ quanyu.money('cast(costs_with_all.cost_amount as double) / nullif(people.sunk_visitors, 0)') }} as sink_cost
     from people
     cross join as_of
     left join costs_with_all

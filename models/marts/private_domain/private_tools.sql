@@ -52,7 +52,7 @@ private_tools as (
         cast(orders as bigint) as orders,
         cast(net_amount as decimal(18, 4)) as net_amount,
         cast(net_amount as double) / nullif(cast(all_net_amount as double), 0) as amount_share,
-        cast(cast(net_amount as double) / customers as decimal(18, 4)) as amount_per_customer
+        {{ quanyu.money('cast(net_amount as double) / customers') }} as amount_per_customer
     from shared
 )
 

@@ -88,7 +88,7 @@ rfm_cross as (
         cast(customers as double) / sum(customers) over population as customer_rate,
         cast(orders as bigint) as orders,
         cast(monetary_amount as decimal(18, 4)) as monetary_amount,
-        cast(cast(monetary_amount as double) / customers as decimal(18, 4)) as amount_per_customer
+        {{ quanyu.money('cast(monetary_amount as double) / customers') }} as amount_per_customer
     from counted
     window population as (partition by as_of_date, brand_id, scope, grid)
 )

@@ -54,7 +54,7 @@ rfm_segments as (
         cast(coalesce(members.monetary_amount, 0) as double)
         / nullif(cast(populations.total_monetary_amount as double), 0) as monetary_rate,
         cast(coalesce(members.orders, 0) as bigint) as orders,
-        cast(cast(members.monetary_amount as double) / members.customers as decimal(18, 4))
+        {{ quanyu.money('cast(members.monetary_amount as double) / members.customers') }}
             as amount_per_customer,
         cast(members.orders as double) / members.customers as orders_per_customer,
         cast(members.recency_days as double) / members.customers as mean_recency_days

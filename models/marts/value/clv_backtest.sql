@@ -108,10 +108,10 @@ clv_backtest as (
         observations.observation_date as calibration_to,
         as_of.as_of_date as holdout_to,
         cast(rated.customers as bigint) as customers,
-        cast(rated.predicted_orders as decimal(18, 4)) as predicted_orders,
+        {{ quanyu.money('rated.predicted_orders') }} as predicted_orders,
         cast(rated.actual_orders as bigint) as actual_orders,
         round(rated.orders_error_rate, 10) as orders_error_rate,
-        cast(rated.predicted_amount as decimal(18, 4)) as predicted_amount,
+        {{ quanyu.money('rated.predicted_amount') }} as predicted_amount,
         cast(rated.actual_amount as decimal(18, 4)) as actual_amount,
         round(cast(rated.predicted_amount as double) / nullif(cast(rated.actual_amount as double), 0) - 1, 10)
             as amount_error_rate,

@@ -59,7 +59,7 @@ valued as (
 chosen as (
     select
         *,
-        case when is_model_used then cast(discounted_value as decimal(18, 4)) else historical_value end as clv
+        case when is_model_used then {{ quanyu.money('discounted_value') }} else historical_value end as clv
     from valued
 ),
 
@@ -81,16 +81,16 @@ clv_customers as (
         cast(ranked.bg_frequency as integer) as bg_frequency,
         cast(ranked.bg_recency as integer) as bg_recency,
         cast(ranked.bg_age as integer) as bg_age,
-        cast(cast(ranked.repeat_amount as double) / nullif(ranked.bg_frequency, 0) as decimal(18, 4))
+        {{ quanyu.money('cast(ranked.repeat_amount as double) / nullif(ranked.bg_frequency, 0)') }}
             as mean_repeat_amount,
         ranked.historical_value,
         cast(ranked.p_alive as double) as p_alive,
         {%- for days in [30, 90, 180, 365] %}
         cast(ranked.expected_orders_{{ days }}d as double) as expected_orders_{{ days }}d,
         {%- endfor %}
-        cast(ranked.expected_order_value as decimal(18, 4)) as expected_order_value,
-        cast(ranked.expected_value_365d as decimal(18, 4)) as expected_value_365d,
-        cast(ranked.discounted_value as decimal(18, 4)) as discounted_clv,
+        {{ quanyu.money('ranked.expected_order_value') }} as expected_order_value,
+        {{ quanyu.money('ranked.expected_value_365d') }} as expected_value_365d,
+        {{ quanyu.money('ranked.discounted_value') }} as discounted_clv,
         ranked.is_model_used,
         cast(ranked.not_used_reason as {{ dbt.type_string() }}) as not_used_reason,
         ranked.clv,

@@ -59,14 +59,13 @@ clv_planning as (
         cast(rated.customers as bigint) as customers,
         cast(rated.orders as bigint) as orders,
         cast(rated.monetary_amount as decimal(18, 4)) as monetary_amount,
-        cast(rated.order_value as decimal(18, 4)) as order_value,
+        {{ quanyu.money('rated.order_value') }} as order_value,
         cast(rated.orders_per_year as double) as orders_per_year,
         cast(rated.annual_churn_rate as double) as annual_churn_rate,
         cast(rated.lifetime_years as double) as lifetime_years,
-        cast(
-            rated.order_value * rated.orders_per_year * rated.lifetime_years * {{ var('clv_margin_rate') }}
-            as decimal(18, 4)
-        ) as planning_value
+        {{ quanyu.money(
+            'rated.order_value * rated.orders_per_year * rated.lifetime_years * ' ~ var('clv_margin_rate')
+        ) }} as planning_value
     from rated
     cross join as_of
 )

@@ -93,9 +93,7 @@ repurchase_cohorts as (
         cast(counted.repeat_customers as double) / nullif(counted.observed_customers, 0) as repurchase_rate,
         cast(case when counted.observed_customers > 0 then counted.order_date_amount end as decimal(18, 4))
             as order_date_amount,
-        cast(
-            cast(counted.order_date_amount as double) / nullif(counted.observed_customers, 0) as decimal(18, 4)
-        ) as amount_per_customer
+        {{ quanyu.money('cast(counted.order_date_amount as double) / nullif(counted.observed_customers, 0)') }} as amount_per_customer
     from counted
     cross join as_of
 )

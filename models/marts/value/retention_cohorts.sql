@@ -199,10 +199,9 @@ retention_cohorts as (
             as cumulative_order_date_amount,
         cast(case when cells.is_observed then cells.cumulative_refund_date_amount end as decimal(18, 4))
             as cumulative_refund_date_amount,
-        cast(case
-            when cells.is_observed
-                then cast(cells.cumulative_order_date_amount as double) / cells.cohort_customers
-        end as decimal(18, 4)) as cumulative_amount_per_customer
+        {{ quanyu.money(
+            'case when cells.is_observed then cast(cells.cumulative_order_date_amount as double) / cells.cohort_customers end'
+        ) }} as cumulative_amount_per_customer
     from cells
     cross join as_of
 )

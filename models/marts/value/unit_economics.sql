@@ -201,20 +201,19 @@ unit_economics as (
         joined.cohort_month,
         cast(joined.new_customers as bigint) as new_customers,
         cast(joined.cost_amount as decimal(18, 4)) as cost_amount,
-        cast(cast(joined.cost_amount as double) / nullif(joined.new_customers, 0) as decimal(18, 4)) as cac,
+        {{ quanyu.money('cast(joined.cost_amount as double) / nullif(joined.new_customers, 0)') }} as cac,
         cast(joined.value_to_date as decimal(18, 4)) as value_to_date,
         {%- for days in [90, 180, 365] %}
-        cast(cast(joined.value_{{ days }}d as double) / nullif(joined.new_customers, 0) as decimal(18, 4))
+        {{ quanyu.money('cast(joined.value_' ~ days ~ 'd as double) / nullif(joined.new_customers, 0)') }}
             as ltv_{{ days }}d,
         {%- endfor %}
-        cast(cast(joined.value_to_date as double) / nullif(joined.new_customers, 0) as decimal(18, 4))
+        {{ quanyu.money('cast(joined.value_to_date as double) / nullif(joined.new_customers, 0)') }}
             as ltv_to_date,
-        cast(cast(joined.future_value as double) / nullif(joined.new_customers, 0) as decimal(18, 4))
+        {{ quanyu.money('cast(joined.future_value as double) / nullif(joined.new_customers, 0)') }}
             as future_value_per_customer,
-        cast(
-            cast(joined.value_to_date + coalesce(joined.future_value, 0) as double)
-            / nullif(joined.new_customers, 0) as decimal(18, 4)
-        ) as ltv,
+        {{ quanyu.money(
+            'cast(joined.value_to_date + coalesce(joined.future_value, 0) as double) / nullif(joined.new_customers, 0)'
+        ) }} as ltv,
         case when joined.future_value is null then 'to date' else 'to date and expected' end as ltv_basis,
         cast(joined.value_to_date + coalesce(joined.future_value, 0) as double)
         / nullif(cast(joined.cost_amount as double), 0) as ltv_to_cac,

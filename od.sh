@@ -1,0 +1,1 @@
+bash /tmp/w-spark/tb.sh online_retail 10141
