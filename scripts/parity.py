@@ -187,7 +187,10 @@ def main(workspace: Path, name: str | None) -> None:
     same = sum(result.is_same for result in results)
     click.echo(f"{same} of {len(results)} tables are the same")
     if name:
-        PAGE.write_text(written(PAGE.read_text(), name, markdown(results)))
+        try:
+            PAGE.write_text(written(PAGE.read_text(), name, markdown(results)))
+        except ValueError as error:
+            click.echo(f"{error}; the table:\n{markdown(results)}")
     sys.exit(0 if same == len(results) else 1)
 
 
