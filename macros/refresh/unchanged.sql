@@ -12,7 +12,7 @@
     `meta: {always_build: true}`, because it reads state that no ref names. On an engine without these materializations
     everything is built every time. -#}
 {% macro built_ledger() %}
-    {{- return(api.Relation.create(database=target.database, schema='audit', identifier='built', type='table')) -}}
+    {{- return(api.Relation.create(database=target.database or none, schema='audit', identifier='built', type='table')) -}}
 {% endmacro %}
 
 
@@ -65,7 +65,7 @@
 {#- The ledger exists where dbt builds; parsing, compiling and testing alone leave it out. -#}
 {% macro built_is_kept() %}
     {{- return(execute and flags.WHICH in ('build', 'run', 'seed') and adapter.get_relation(
-        database=target.database, schema='audit', identifier='built') is not none) -}}
+        database=target.database or none, schema='audit', identifier='built') is not none) -}}
 {% endmacro %}
 
 
