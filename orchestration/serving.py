@@ -356,7 +356,9 @@ def _write(database: Path, draft: Path, memory_limit: str) -> tuple[dict, bool]:
         for schema in SCHEMAS:
             connection.execute(f"create schema {schema}")
         for schema, name in publishable(listed, described):
-            table, key = f'{schema}."{name}"', list(described[name].primary_key)
+            table = f'{schema}."{name}"'
+            columns = _columns(connection, f"warehouse.{schema}", name)
+            key = [column for column in described[name].primary_key if column in columns]
             order = ", ".join(f'"{column}"' for column in key) or "all"
             connection.execute(
                 f"create table {table} as select * from warehouse.{table} order by {order}"
@@ -371,7 +373,7 @@ def _write(database: Path, draft: Path, memory_limit: str) -> tuple[dict, bool]:
                     "schema": schema,
                     "table": name,
                     "primary_key": key,
-                    "columns": _columns(connection, schema, name),
+                    "columns": columns,
                     "rows": connection.execute(
                         f"select count(*) from warehouse.{table}"
                     ).fetchone()[0],

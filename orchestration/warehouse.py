@@ -13,7 +13,7 @@ from orchestration.hold import node_failure
 PROJECT = Path(__file__).parents[1]
 # Unit tests are about the code, not about what has landed: `dbt build` and `make test` run them, the daily job does not.
 DAILY_BUILD = ["build", "--exclude-resource-type", "unit_test"]
-# What dbt says of a node whose inputs are those of its last build (macros/refresh/unchanged.sql).
+# What dbt says of a node whose inputs are those of its last build (macros/engine/unchanged.sql).
 UNCHANGED = "UNCHANGED"
 # dbt reads the same variable.
 MANIFEST = Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target")) / "manifest.json"

@@ -24,6 +24,7 @@ import test_growth  # noqa: E402
 import test_rfm  # noqa: E402
 import test_star  # noqa: E402
 import test_value  # noqa: E402
+from star_world import hundred_brands  # noqa: E402
 
 from tests.mutation import units  # noqa: E402
 from tests.mutation.worlds import Check, FunctionWorld, World, relations  # noqa: E402
@@ -73,30 +74,31 @@ def growth_world(workspace: Path, brands: int = 25) -> World:
     return world.ready()
 
 
-def star_worlds(workspace: Path, seeds: range = range(4)) -> Iterator[World]:
-    found = nodes(workspace, test_star.MODELS)
+def star_worlds(workspace: Path, pairs: int = 10) -> Iterator[World]:
+    dbt_compiled.dbt(workspace, "seed", "--select", *test_star.STAGE_SEEDS)
+    found = nodes(
+        workspace, test_star.MODELS, f"{{product_repurchase_days: {test_star.AGAIN_DAYS}}}"
+    )
     models = code(found, test_star.MODELS)
-    for seed in seeds:
-        warehouse = test_star.histories(seed)
-        schema = lambda name: "lifecycle" if name.startswith("int_") else "marts"  # noqa: E731
-        world = World(f"random histories {seed}", warehouse.connection, placed(models, schema))
-        with facts_of(world) as facts:
-            known = star.read_facts(world.recorder.ask)
-        answers = star.answers(known) | {
-            "attribution": star.attribution(known),
-            "product_performance": star.products(known),
-        }
-        keys = star.KEYS | {
-            "attribution": test_star.CREDIT,
-            "product_performance": ["brand_id", "month", "product_id"],
-        }
-        for table, expected in answers.items():
-            compare = partial(star.differences, table, keys[table], expected, world.ask)
-            name = f"{table} by hand (tests/oracle/star.py)"
-            world.checks.append(Check(name, {f"marts.{table}"}, compare, facts))
-        world.built()
-        world.add_dbt_checks(found)
-        yield world.ready()
+    lower = ("int_", "fct_", "customer_day")
+    schema = lambda name: "lifecycle" if name.startswith(lower) else "marts"  # noqa: E731
+    world = World("random brands", hundred_brands(pairs).connection, placed(models, schema)).built()
+    with facts_of(world) as facts:
+        known = star.read_facts(world.recorder.ask)
+    answers = star.answers(known) | {
+        "attribution": star.attribution(known),
+        "product_performance": star.products(known, test_star.AGAIN_DAYS),
+    }
+    keys = star.KEYS | {
+        "attribution": test_star.CREDIT,
+        "product_performance": ["brand_id", "month", "product_id"],
+    }
+    for table, expected in answers.items():
+        compare = partial(star.differences, table, keys[table], expected, world.ask)
+        name = f"{table} by hand (tests/oracle/star.py)"
+        world.checks.append(Check(name, {f"marts.{table}"}, compare, facts))
+    world.add_dbt_checks(found)
+    yield world.ready()
 
 
 def rfm_worlds(workspace: Path, populations: int = 12) -> Iterator[World]:

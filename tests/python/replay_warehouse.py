@@ -44,6 +44,7 @@ MEMORIES = {
     "audit.published_changes": "differences between two publications (a view of the ledger)",
     "audit.restatements": "what was published otherwise before (a view of the ledger)",
     "audit.refreshes": "number of each refresh",
+    "audit.built": "what every node was made from, and in which refresh",
     "audit.customer_changes": "customers looked at, by refresh",
     "audit.identity_inputs": "rows that a refresh read, to find out what somebody deleted by hand",
     "lifecycle.int_lifecycle__touched_customers": "customers touched, by refresh",

@@ -1,4 +1,4 @@
-"""What has not changed is left alone, and nothing else is (macros/refresh/unchanged.sql): on a project of a few models that
+"""What has not changed is left alone, and nothing else is (macros/engine/unchanged.sql): on a project of a few models that
 has the materializations of the real one."""
 
 from __future__ import annotations
