@@ -358,7 +358,8 @@ def _write(database: Path, draft: Path, memory_limit: str) -> tuple[dict, bool]:
         for schema, name in publishable(listed, described):
             table = f'{schema}."{name}"'
             columns = _columns(connection, f"warehouse.{schema}", name)
-            key = [column for column in described[name].primary_key if column in columns]
+            key = list(described[name].primary_key)
+            key = key if set(key) <= columns.keys() else []
             order = ", ".join(f'"{column}"' for column in key) or "all"
             connection.execute(
                 f"create table {table} as select * from warehouse.{table} order by {order}"
