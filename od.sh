@@ -1,1 +1,0 @@
-bash /tmp/w-spark/tb.sh online_retail 10141
