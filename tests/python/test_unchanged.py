@@ -47,8 +47,8 @@ class World:
         self.root = root
         for name, text in FILES.items():
             self.write(name, text)
-        for name in ("refresh", "unchanged"):
-            shutil.copy(PROJECT / "macros" / "refresh" / f"{name}.sql", root / "macros")
+        for name in ("refresh/refresh", "engine/unchanged"):
+            shutil.copy(PROJECT / "macros" / f"{name}.sql", root / "macros")
         shutil.copy(PROJECT / "macros" / "generate_schema_name.sql", root / "macros")
 
     def write(self, name: str, text: str) -> None:
