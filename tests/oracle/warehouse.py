@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,15 +55,15 @@ class Warehouse:
     def _dbt(self, *arguments: str) -> None:
         from dbt.cli.main import dbtRunner
 
-        from orchestration.warehouse import warehouse_closed_after
+        from orchestration.warehouse import environment_with, warehouse_closed_after
 
-        os.environ.update(
-            QUANYU_WORKSPACE=str(self.workspace),
-            QUANYU_DATABASE=str(self.database),
-            QUANYU_LAKE=str(self.workspace / "lake"),
-            DBT_SEND_ANONYMOUS_USAGE_STATS="false",
-        )
-        with warehouse_closed_after():
+        variables = {
+            "QUANYU_WORKSPACE": str(self.workspace),
+            "QUANYU_DATABASE": str(self.database),
+            "QUANYU_LAKE": str(self.workspace / "lake"),
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        }
+        with environment_with(variables), warehouse_closed_after():
             result = dbtRunner().invoke(
                 [
                     *arguments,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from support import PROJECT, ask, copy_batches, land, mart_bytes, mart_rows, settings
+from support import PROJECT, ask, copy_batches, land, mart_hashes, mart_rows, settings
 
 from orchestration import built
 from orchestration.intake import LandingError
@@ -43,17 +43,17 @@ def test_every_quarantined_row_names_its_file_and_row_and_what_to_do(warehouse):
 
 
 def test_a_second_run_reads_nothing_and_changes_no_byte_of_any_mart(world, warehouse, tmp_path):
-    before = mart_bytes(warehouse, tmp_path / "before")
+    before = mart_hashes(warehouse, tmp_path / "before")
     built.forget(warehouse)  # else dbt is not even asked
     outcome = land(world / "landing", warehouse)
     assert outcome.admission.admitted == []
-    assert mart_bytes(warehouse, tmp_path / "after") == before
+    assert mart_hashes(warehouse, tmp_path / "after") == before
 
 
 def test_a_full_refresh_gives_the_bytes_that_the_first_build_gave(world, warehouse, tmp_path):
-    before = mart_bytes(warehouse, tmp_path / "before")
+    before = mart_hashes(warehouse, tmp_path / "before")
     land(world / "landing", warehouse, full_refresh=True)
-    assert mart_bytes(warehouse, tmp_path / "after") == before
+    assert mart_hashes(warehouse, tmp_path / "after") == before
 
 
 def test_late_and_redelivered_batches_end_in_what_a_full_refresh_gives(world, tmp_path):

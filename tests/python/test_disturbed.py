@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from support import PROJECT, copy_batches, land, mart_bytes
+from support import PROJECT, copy_batches, land, mart_hashes
 
 from demo.world import build
 
@@ -131,7 +131,7 @@ def test_a_job_that_is_killed_three_times_in_a_row_ends_in_the_marts_of_an_undis
     for lines, seconds in moments:
         assert kill_after(landing, workspace, lines, seconds), (lines, seconds)
     land(landing, workspace)
-    assert mart_bytes(workspace, tmp_path / "killed") == mart_bytes(warehouse, tmp_path / "whole")
+    assert mart_hashes(workspace, tmp_path / "killed") == mart_hashes(warehouse, tmp_path / "whole")
 
 
 @pytest.mark.soak
@@ -142,7 +142,7 @@ def test_after_a_kill_at_any_of_twenty_moments_the_next_run_ends_in_the_marts_of
         tmp_path / "world", people=150, days=60, until=date(2026, 6, 30), progress=lambda line: None
     )
     landing, started, undisturbed = a_started_week(tmp_path / "world" / "landing", tmp_path)
-    expected = mart_bytes(undisturbed, tmp_path / "expected")
+    expected = mart_hashes(undisturbed, tmp_path / "expected")
     chance = random.Random(int(os.environ.get("QUANYU_KILL_SEED", "1")))
     for number in range(20):
         workspace = tmp_path / "disturbed"
@@ -156,5 +156,5 @@ def test_after_a_kill_at_any_of_twenty_moments_the_next_run_ends_in_the_marts_of
         serving = workspace / "serving" / "current" / "manifest.json"
         assert serving.exists()  # readers always have a version
         land(landing, workspace)
-        assert mart_bytes(workspace, tmp_path / f"found{number}") == expected, (lines, seconds)
+        assert mart_hashes(workspace, tmp_path / f"found{number}") == expected, (lines, seconds)
         shutil.rmtree(tmp_path / f"found{number}")

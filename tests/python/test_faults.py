@@ -24,7 +24,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from click.testing import CliRunner
-from support import PROJECT, ask, copy_batches, land, mart_bytes
+from support import PROJECT, ask, copy_batches, land, mart_hashes
 
 from demo.world import build
 from orchestration.__main__ import main
@@ -550,7 +550,7 @@ def refresh(tmp_path_factory) -> tuple[Site, dict[str, bytes]]:
     copy_batches(root / "world" / "landing", site.landing, "2026-06-29", "2026-06-30")
     shutil.copytree(site.workspace, root / "undisturbed", symlinks=True)
     land(site.landing, root / "undisturbed")
-    return site, mart_bytes(root / "undisturbed", root / "expected")
+    return site, mart_hashes(root / "undisturbed", root / "expected")
 
 
 @pytest.mark.soak
@@ -565,7 +565,7 @@ def test_after_a_fault_the_next_run_gives_the_marts_of_an_undisturbed_one(case, 
         assert_it_was_said(case, site, site.run(**environ), kept)
     outcome = land(site.landing, site.workspace, full_refresh=case.full_refresh)
     assert outcome.publication.is_current and outcome.publication.is_new == bool(case.exit_code)
-    assert mart_bytes(site.workspace, tmp_path / "found") == expected
+    assert mart_hashes(site.workspace, tmp_path / "found") == expected
     assert ask(site.workspace, "select count(*) from audit.published_figures") > published
 
 
@@ -590,4 +590,4 @@ def test_a_run_in_another_time_zone_on_files_of_another_time_changes_no_byte(ref
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert mart_bytes(workspace, tmp_path / "found") == expected
+    assert mart_hashes(workspace, tmp_path / "found") == expected
