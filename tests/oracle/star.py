@@ -869,13 +869,19 @@ def differences(
     ask: Callable[[str], list[tuple]],
     where: str = "true",
 ) -> list[str]:
-    """Sentences on rows of a mart that are missing, too many or not what the oracle says."""
+    """Sentences on rows of a mart that are missing, too many or not what the oracle says, and columns it says nothing of."""
     columns = list({column: None for row in expected.values() for column in row})
+    names = ask(
+        "select column_name from information_schema.columns where table_catalog = current_database()"
+        f" and table_schema = 'marts' and table_name = '{table}'"
+    )
+    unread = {name for (name,) in names} - {*keys, *columns}
     found = {
         tuple(row[: len(keys)]): dict(zip(columns, row[len(keys) :], strict=True))
         for row in ask(f"select {', '.join(keys + columns)} from marts.{table} where {where}")
     }
-    wrong = [
+    wrong = [f"{table} {column}: no oracle" for column in unread]
+    wrong += [
         f"{table} {key}: {'missing' if key in expected else 'too much'}"
         for key in sorted({*found} ^ {*expected}, key=str)
     ]

@@ -104,6 +104,10 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
                 campaign,
             )
         )
+    # Two of the staff talk to one customer on the same day.
+    for staff in ("s4", "s5"):
+        rows["relationships"].append((brand, people[1], "wecom_contact", staff, FIRST, None))
+        rows["touchpoints"].append((brand, people[1], AS_OF, "message_in", "wecom", staff, None))
     for n in range(chance.randint(2, 18)):
         key, day, channel = chance.choice([*people, None]), at(chance), chance.choice(CHANNELS)
         domain = {
@@ -289,7 +293,7 @@ def schema(model: str) -> str:
 
 
 def days_compared(number: int) -> list[date]:
-    return [plus(AS_OF, -back) for back in random.Random(number).sample(BACKS, 2)]
+    return [plus(AS_OF, -back) for back in random.Random(number).sample([*BACKS, 401, 402], 2)]
 
 
 def test_a_hundred_random_brands_agree_with_the_slow_reading(brands):
