@@ -353,27 +353,13 @@ def hundred_brands(pairs: int = PAIRS, people: int = 4) -> Warehouse:
     rows = Rows()
     for number in range(pairs):
         Pair(number, rows, people)
-    # Of everybody, still running, and over before anything is known.
-    rows.add(
-        "reference.promotion_calendar",
-        "*",
-        "618_2026",
-        "618",
-        "618",
-        "618",
-        dt.date(2026, 5, 31),
-        dt.date(2026, 6, 20),
-    )
-    rows.add(
-        "reference.promotion_calendar",
-        "*",
-        "38_2026",
-        "38",
-        "38",
-        "38",
-        dt.date(2026, 3, 1),
-        dt.date(2026, 3, 8),
-    )
+    # Of everybody: still running, over on the as-of date, and over before anything is known.
+    for name, first, last in (
+        ("618", dt.date(2026, 5, 31), dt.date(2026, 6, 20)),
+        ("own_day", dt.date(2026, 6, 10), AS_OF),
+        ("38", dt.date(2026, 3, 1), dt.date(2026, 3, 8)),
+    ):
+        rows.add("reference.promotion_calendar", "*", f"{name}_2026", name, name, name, first, last)
     warehouse = Warehouse()
     warehouse.table("reference.as_of", f"select date '{AS_OF}' as as_of_date")
     for seed, types in SEEDS.items():
