@@ -54,11 +54,12 @@ def growth_world(workspace: Path, brands: int = 25) -> World:
     world = World("random brands", connection, placed(models, test_growth.schema))
     world.judged = set(test_growth.GROWTH)
     with facts_of(world) as facts:
-        wanted: dict[str, dict] = {table: {} for table in growth.KEYS}
-        for number in range(brands):
-            brand = growth.read(world.recorder, f"b{number:02}")
-            for table, rows in growth.answers(brand, test_growth.days_compared(number)).items():
-                wanted[table][brand.brand_id] = rows
+        wanted = growth.answers(
+            [
+                (growth.read(world.recorder, f"b{n:02}"), test_growth.days_compared(n))
+                for n in range(brands)
+            ]
+        )
     for table, rows in wanted.items():
         world.checks.append(
             Check(
