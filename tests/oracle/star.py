@@ -29,7 +29,7 @@ GOALS = {
 DAY = timedelta(days=1)
 MOVES_AND_DEEDS = [
     "layer_customers", "stayed_customers", "forward_customers", "backward_customers", "lost_customers",
-    "touched_customers", "active_customers", "active_days", "interaction_count", "interacting_customers",
+    "touched_customers", "active_customers", "active_days", "event_count", "interaction_count", "interacting_customers",
     "messaged_customers", "replying_customers", "sharing_customers", "benefit_customers",
     "benefit_using_customers", "group_members", "group_active_members",
 ]  # fmt: skip
@@ -399,6 +399,8 @@ def _activating(out, period, people, flows, facts) -> None:
             row["touched_customers"] += bool(c.met(period.first, period.last))
             row["active_customers"] += bool(touches or bought)
             row["active_days"] += len({t[0].date() for t in touches} | {o["from"] for o in bought})
+            joined = [on for on, _ in c.joins if period.first <= on <= period.last]
+            row["event_count"] += len(touches) + len(bought) + len(joined)
             row["interaction_count"] += sum(t[1] in INTERACTIONS for t in touches)
             row["interacting_customers"] += bool(kinds & INTERACTIONS)
             row["messaged_customers"] += messaged
