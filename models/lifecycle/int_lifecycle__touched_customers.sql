@@ -19,7 +19,7 @@ changes as (
         ('refunds', ['identifier_key'], ['refunded_at']),
         ('memberships', ['identifier_key', quanyu.member_key()], ['occurred_at']),
         ('messages', ['identifier_key'], ['delivered_at']),
-        ('referrals', ['inviter_key'], ['accepted_at']),
+        ('referrals', ['inviter_key'], ['invited_at', 'accepted_at']),
     ] %}
     {%- for key in keys %}
     select {{ key }} as identifier_key

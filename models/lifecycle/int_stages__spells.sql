@@ -35,7 +35,7 @@ as_of as (
     select as_of_date from {{ ref('as_of') }}
 ),
 
--- Messages and referrals name no brand: a message has that of its campaign, else both have the default one.
+-- A message has the brand of its campaign, else the default one.
 told_days as (
     select
         coalesce(campaigns.brand_id, '{{ var("default_brand_id") }}') as brand_id,
@@ -51,16 +51,14 @@ told_days as (
         and map.customer_key in (select touched.customer_key from touched)
     union all
     select
-        '{{ var("default_brand_id") }}' as brand_id,
-        map.customer_key,
-        {{ quanyu.day_number('cast(referrals.accepted_at as date)') }} as day,
+        brand_id,
+        inviter_key as customer_key,
+        {{ quanyu.day_number('accepted_on') }} as day,
         cast({{ quanyu.source_bit(plan, 'referral', 'accepted') }} as bigint) as behaviours
-    from {{ ref('stg_landing__referrals') }} as referrals
-    inner join {{ ref('int_identity__resolution') }} as map on referrals.inviter_key = map.identifier_key
+    from {{ ref('fct_referrals') }}
     where
-        cast(referrals.accepted_at as date) <= (select as_of.as_of_date from as_of)
-        and {{ quanyu.owned_at('referrals.invited_at', 'map') }}
-        and map.customer_key in (select touched.customer_key from touched)
+        accepted_on is not null
+        and inviter_key in (select touched.customer_key from touched)
 ),
 
 told as (

@@ -114,8 +114,9 @@ def answers(ask: Callable[[str], list[tuple]]) -> dict[str, dict[tuple, dict]]:
             else:
                 credit[campaign][2] += row["credit"]
     out: dict[str, dict[tuple, dict]] = {"campaign_performance": {}, "campaign_segments": {}}
-    for campaign, brand, starts, ends in ask(
-        "select campaign_id, brand_id, starts_on, ends_on from staging.stg_landing__campaigns"
+    for campaign, brand, starts, ends, name, scenario, channel, budget in ask(
+        "select campaign_id, brand_id, starts_on, ends_on, campaign_name, scenario, channel, budget_amount"
+        " from staging.stg_landing__campaigns"
     ):
         everybody = people[brand]
         # Whom it reached: the day of the first touch.
@@ -157,6 +158,13 @@ def answers(ask: Callable[[str], list[tuple]]) -> dict[str, dict[tuple, dict]]:
         new = sum(day is not None and day >= starts for day in firsts)
         asked = [m for m in messages[campaign] if not m.control]
         row = {
+            "brand_id": brand,
+            "campaign_name": name,
+            "scenario": scenario,
+            "channel": channel,
+            "starts_on": starts,
+            "ends_on": ends,
+            "budget_amount": budget,
             "is_complete": ends <= as_of,
             "cost_amount": cost,
             "impressions": shown,
@@ -223,7 +231,12 @@ def answers(ask: Callable[[str], list[tuple]]) -> dict[str, dict[tuple, dict]]:
             for dimension, value in values.items():
                 cell = out["campaign_segments"].setdefault(
                     (campaign, dimension, value),
-                    {"customers": 0, "reached_customers": len(first), "buyers": 0},
+                    {
+                        "brand_id": brand,
+                        "customers": 0,
+                        "reached_customers": len(first),
+                        "buyers": 0,
+                    },
                 )
                 cell["customers"] += 1
                 cell["buyers"] += key in bought

@@ -71,6 +71,8 @@ def tiers(facts: Facts, ask: Callable[[str], list[tuple]]) -> dict[tuple, dict]:
                 else "downgrade"
             )  # fmt: skip
             out[period.brand, period.name, a, b] = {
+                "from_date": period.before,
+                "to_date": period.last,
                 "direction": direction,
                 "to_tier_rank": None if b == "none" else after,
                 "members": n,
@@ -431,7 +433,7 @@ def answers(
     """{table: {key: columns}} of star_scenarios and star_member_tiers; `seen` is what star.answers gave."""
     seed: dict[tuple, tuple] = {}
     for brand, scenario, measure, *row in ask(
-        "select brand_id, scenario, measure, unit, direction, target_kind, target, weight"
+        "select brand_id, scenario, measure, unit, direction, target_kind, target, weight, letter, name_zh"
         " from reference.star_scenario_measures"
     ):
         seed[brand, scenario, measure] = tuple(row)
@@ -455,10 +457,11 @@ def answers(
         for scenario, measure in asked:
             if (scenario == "promotion") != (p.kind == "promotion"):
                 continue
-            unit, direction, kind, target, weight = seed.get(
+            unit, direction, kind, target, weight, letter, name = seed.get(
                 (p.brand, scenario, measure), seed.get(("*", scenario, measure))
             )
-            value = _value(found.get((p.brand, scenario, p.kind, p.name, measure)), unit)
+            figure = found.get((p.brand, scenario, p.kind, p.name, measure))
+            value = _value(figure, unit)
             then = previous and _value(
                 found.get((p.brand, scenario, p.kind, previous.name, measure)), unit
             )
@@ -475,7 +478,19 @@ def answers(
             else:
                 good = shown >= target if direction == "up" else shown <= target
                 verdict = "met" if good else "missed"
+            top, base = figure or (None, None)
             rows[p.brand, scenario, p.kind, p.name, measure] = {
+                "letter": letter,
+                "name_zh": name,
+                "unit": unit,
+                "direction": direction,
+                "target_kind": kind,
+                "target": target,
+                "starts_on": p.first,
+                "last_on": p.last,
+                # Where there is no figure, nobody or nothing to count is 0 here and NULL there.
+                "numerator": ... if value is None else top,
+                "denominator": ... if value is None else base,
                 "value": value,
                 "previous_value": then,
                 "change_rate": change,

@@ -531,6 +531,7 @@ def read_landing(
             c.relations.append(
                 (at, kind in ENDS, STARTS.get(kind) or ENDS[kind], row.get(which) or "")
             )
+    cards: dict = defaultdict(lambda: defaultdict(list))
     for row in rows(root, "memberships", ("brand_id", "member_id", "event", "occurred_at")):
         at, who = _time(row["occurred_at"]), ("member_id", str(row["member_id"]))
         if not keep(who) or at.date() > as_of:
@@ -541,6 +542,7 @@ def read_landing(
             c.days["join"].append(at.toordinal())
         if row["event"] in ("join", "quit"):
             c.relations.append((at, row["event"] == "quit", "member", row["member_id"]))
+            cards[names.get(who, who)][brand(row), row["member_id"]].append((at, row["event"]))
     refunds = defaultdict(list)
     orders = {
         (r["source_system"], r["order_id"]): r
@@ -588,8 +590,19 @@ def read_landing(
             customers[named, who].days["message"].append(_time(row["delivered_at"]).toordinal())
     for row in rows(root, "referrals", ("referral_id",)):
         who = person(row, "inviter")
-        if who is not None and row.get("accepted_at") and _time(row["accepted_at"]).date() <= as_of:
-            customers["default", who].days["referral"].append(_time(row["accepted_at"]).toordinal())
+        if who is None or not row.get("accepted_at") or _time(row["invited_at"]).date() > as_of:
+            continue
+        accepted, oldest = _time(row["accepted_at"]).date(), []
+        for (named, _), events in cards[who].items():
+            joined = None
+            for at, event in sorted(events):
+                if at.date() <= _time(row["invited_at"]).date():
+                    joined = (joined or at) if event == "join" else None
+            if joined:
+                oldest.append((joined, named))
+        if accepted <= as_of:
+            named = min(oldest)[1] if oldest else "default"
+            customers[named, who].days["referral"].append(accepted.toordinal())
     return dict(customers)
 
 

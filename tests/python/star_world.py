@@ -33,7 +33,7 @@ TABLES = {
     "lifecycle.fct_relationship_spells": "brand_id varchar, customer_key bigint, relationship varchar, relationship_key varchar, valid_from date, valid_to date",
     "staging.stg_landing__messages": "message_id bigint, identifier_key bigint, campaign_id varchar, channel varchar, sent_at timestamp, sent_on date, delivered_at timestamp, opened_at timestamp, clicked_at timestamp, unsubscribed_at timestamp, failed_reason varchar, is_control boolean",
     "staging.stg_landing__memberships": "brand_id varchar, member_id varchar, member_key bigint, occurred_at timestamp, occurred_on date, channel varchar, store_id varchar, staff_id varchar, membership_event varchar, tier varchar",
-    "staging.stg_landing__referrals": "invitee_key bigint, accepted_on date",
+    "staging.stg_landing__referrals": "referral_id varchar, inviter_key bigint, invitee_key bigint, invited_at timestamp, invited_on date, accepted_on date",
     "staging.stg_landing__campaigns": "campaign_id varchar, brand_id varchar, campaign_name varchar, scenario varchar, channel varchar, starts_on date, ends_on date, budget_amount decimal(18, 4)",
     "staging.stg_landing__campaign_costs": "campaign_id varchar, spent_on date, channel varchar, impressions bigint, clicks bigint, cost_amount decimal(18, 4)",
     "identity.dim_customers": "customer_key bigint, gender varchar, province varchar, birth_date date",
@@ -180,8 +180,13 @@ class Pair:
             rng.choice(["上海", None]),
             born,
         )
-        if rng.random() < 0.3:
-            self.rows.add("staging.stg_landing__referrals", key, rng.choice([None, self.day()]))
+        for number in range(rng.choice([0, 0, 1, 2])):
+            invited = self.day()
+            accepted = rng.choice([None, invited, self.day(invited)])
+            inviter = rng.choice(self.keys[1:])  # now and then oneself
+            self.rows.add(
+                "staging.stg_landing__referrals", f"r{key}-{number}", inviter, key, self.at(invited), invited, accepted
+            )  # fmt: skip
         for brand in self.brands:
             touches = self.touches(key, brand)
             if visitor:

@@ -23,7 +23,7 @@ VALUE = [
 ]  # fmt: skip
 GROWTH = [
     "int_growth__scopes", "int_growth__channel_days", "int_private__reach_spells", "int_private__staff_touches",
-    "int_growth__registrations", "int_growth__referrals", "aarrr_daily", "aarrr_periods", "retention_daily",
+    "int_growth__registrations", "fct_referrals", "int_growth__referrals", "aarrr_daily", "aarrr_periods", "retention_daily",
     "retention_entries", "recall_performance", "referral_cycles", "referral_chains", "fast_plus_periods", "group_pull",
     "crowd_matrix", "butterfly", "private_reach_daily", "private_sink", "private_customers", "private_tools",
     "staff_funnels", "staff_inheritance", "relationship_churn", "campaign_loops",
@@ -85,10 +85,11 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
     ):
         budget = None if chance.random() < 0.3 else 100
         rows["campaigns"].append((name, brand, name, scenario, channel, FIRST, AS_OF, budget))
-    for _ in range(3):
-        rows["costs"].append(
-            (campaigns[0], at(chance), chance.choice(["ads", None]), 100, 10, chance.randint(1, 50))
-        )
+    for _ in range(4):
+        spent = (at(chance), chance.choice(["ads", None]), 100, 10, chance.randint(1, 50))
+        rows["costs"].append((chance.choice([campaigns[0], *campaigns[:2]]), *spent))
+    # Nobody knows of it yet.
+    rows["costs"].append((campaigns[2], plus(AS_OF, 1), "later", 100, 10, 5))
     for _ in range(chance.randint(5, 45)):
         kind = chance.choice(EVENTS)
         staff = chance.choice(["s1", "s2", "s3", None, None])
@@ -115,7 +116,7 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
         }.get(channel, "private")
         amount, campaign, staff = (
             chance.randint(1, 90),
-            chance.choice([campaigns[0], None]),
+            chance.choice([campaigns[0], campaigns[2], None]),
             chance.choice(["s1", "s3", None]),
         )
         rows["orders"].append(
@@ -211,7 +212,7 @@ TABLES = {
     "memberships": ("lifecycle.cards", "brand_id text, customer_key bigint, membership_key bigint, valid_from date, valid_to date, join_channel text"),
     "stages": ("lifecycle.int_stages__spells", "model text, brand_id text, customer_key bigint, stage text, stage_rank int, valid_from date, valid_to date"),
     "messages": ("staging.told", "campaign_id text, identifier_key bigint, channel text, sent_on date, delivered_at timestamp, opened_at timestamp, unsubscribed_at timestamp, failed_reason text, is_control boolean"),
-    "referrals": ("staging.stg_landing__referrals", "referral_id text, inviter_key bigint, invitee_key bigint, invited_on date, accepted_on date"),
+    "referrals": ("staging.invited", "referral_id text, inviter_key bigint, invitee_key bigint, invited_on date, accepted_on date"),
     "periods": ("marts.fast_periods", "brand_id text, period_kind text, period_id text, starts_on date, ends_on date, last_on date, is_complete boolean"),
     "departures": ("reference.staff_departures", "brand_id text, staff_id text, left_on date"),
 }  # fmt: skip
@@ -229,6 +230,7 @@ STAND_INS = {
     " from identity.int_identity__customer_map",
     "staging.stg_landing__messages": "select *, cast(sent_on as timestamp) as sent_at, null::timestamp as clicked_at"
     " from staging.told",
+    "staging.stg_landing__referrals": "select *, cast(invited_on as timestamp) as invited_at from staging.invited",
     "lifecycle.int_stages__calendar": "select brand_id, cast(unnest(generate_series("
     f"date '{FIRST}', date '{AS_OF}', interval 1 day)) as date) as as_of_date from (select distinct brand_id from marts.fast_periods)",
     "lifecycle.int_stages__daily": "select c.brand_id, s.model, c.as_of_date, count(*) as customers"

@@ -242,7 +242,11 @@ campaign_sale_rows as (
     inner join {{ ref('stg_landing__campaigns') }} as campaigns on orders.campaign_id = campaigns.campaign_id
     where
         orders.is_valid_purchase
-        and orders.campaign_id in (select costs.campaign_id from {{ ref('stg_landing__campaign_costs') }} as costs)
+        and orders.campaign_id in (
+            select costs.campaign_id
+            from {{ ref('stg_landing__campaign_costs') }} as costs
+            inner join as_of on costs.spent_on <= as_of.as_of_date
+        )
     group by orders.brand_id, coalesce(campaigns.channel, 'unknown'), orders.purchased_on
 ),
 
@@ -406,7 +410,7 @@ aarrr_daily as (
         cast(repeat_rolling as double) / nullif(buyers_rolling, 0) as repurchase_rate_365d,
         cast(orders_365d as bigint) as orders_365d,
         cast(orders_365d as double) / nullif(buyers_rolling, 0) as orders_per_buyer_365d,
-        cast(case when cost_amount is not null then coalesce(campaign_sales_amount, 0) end as decimal(18, 4))
+        cast(coalesce(campaign_sales_amount, case when cost_amount is not null then 0 end) as decimal(18, 4))
             as campaign_sales_amount,
         cast(coalesce(campaign_sales_amount, 0) as double) / nullif(cast(cost_amount as double), 0) as roas,
         cast(invites as bigint) as invites,

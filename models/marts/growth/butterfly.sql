@@ -244,6 +244,7 @@ stepped as (
         {{ 'step_' ~ (loop.index - 1) if not loop.first else 'cast(null as bigint)' }} as previous_customers,
         touch_count,
         net_amount,
+        is_observed as is_wing_observed,
         {{ '1' if loop.first else 'is_observed' }} as is_observed
     from cohorts
     where wing = '{{ wing }}'
@@ -263,8 +264,8 @@ butterfly as (
         cast(case when is_observed = 1 then customers end as bigint) as customers,
         cast(case when is_observed = 1 then previous_customers end as bigint) as previous_customers,
         case when is_observed = 1 then cast(customers as double) / nullif(previous_customers, 0) end as step_rate,
-        cast(case when is_observed = 1 then touch_count end as bigint) as wing_touchpoints,
-        cast(case when is_observed = 1 then net_amount end as decimal(18, 4)) as wing_net_amount
+        cast(case when is_wing_observed = 1 then touch_count end as bigint) as wing_touchpoints,
+        cast(case when is_wing_observed = 1 then net_amount end as decimal(18, 4)) as wing_net_amount
     from stepped
 )
 

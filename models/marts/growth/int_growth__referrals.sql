@@ -1,48 +1,10 @@
 -- Grain: one row per referral up to the as-of date.
--- Why: who invited whom, for which brand, whether the invited person came and was activated, and how deep the chain is.
+-- Why: whether the invited person of a referral came and was activated, and how deep the chain is.
 -- Not here: rewards; the level that counts is never deeper than two, the depth says how deep the chain really is.
 {{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
 {%- set longest = 6 %}
-with as_of as (
-    select as_of_date from {{ ref('as_of') }}
-),
-
-identities as (
-    select
-        identifier_key,
-        customer_key
-    from {{ ref('int_identity__customer_map') }}
-),
-
-invites as (
-    select
-        referrals.referral_id,
-        referrals.invited_on,
-        inviters.customer_key as inviter_key,
-        invitees.customer_key as invitee_key,
-        case when referrals.accepted_on <= as_of.as_of_date then referrals.accepted_on end as accepted_on
-    from {{ ref('stg_landing__referrals') }} as referrals
-    cross join as_of
-    inner join identities as inviters on referrals.inviter_key = inviters.identifier_key
-    left join identities as invitees on referrals.invitee_key = invitees.identifier_key
-    where referrals.invited_on <= as_of.as_of_date
-),
-
--- A referral names no brand: it is that of the inviter's oldest live membership on the day, else the default one.
-branded as (
-    select
-        invites.*,
-        coalesce(memberships.brand_id, '{{ var("default_brand_id") }}') as brand_id
-    from invites
-    left join {{ ref('fct_membership_spells') }} as memberships
-        on
-            invites.inviter_key = memberships.customer_key
-            and invites.invited_on >= memberships.valid_from
-            and invites.invited_on < coalesce(memberships.valid_to, {{ quanyu.far_date() }})
-    qualify row_number() over (
-        partition by invites.referral_id
-        order by memberships.joined_at asc nulls last, memberships.brand_id asc, memberships.membership_key asc
-    ) = 1
+with branded as (
+    select * from {{ ref('fct_referrals') }}
 ),
 
 -- A person was brought in once: by the first referral that they accepted. Nobody brings in himself.

@@ -1,13 +1,18 @@
 -- Grain: one row per brand and channel, and one with the channel `all` per brand.
 -- Why: a small number for what growth is counted by, so that ten million rows are grouped by numbers.
--- Not here: channels that nothing ever happened in.
+-- Not here: channels that nothing has happened in by the as-of date.
 {{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
 
-with found as (
+with as_of as (
+    select as_of_date from {{ ref('as_of') }}
+),
+
+found as (
     select
         brand_id,
         coalesce(channel, 'unknown') as channel
     from {{ ref('stg_landing__touchpoints') }}
+    where occurred_on <= (select as_of.as_of_date from as_of)
     group by brand_id, coalesce(channel, 'unknown')
     union
     select
@@ -20,6 +25,7 @@ with found as (
         coalesce(costs.channel, campaigns.channel, 'unknown') as channel
     from {{ ref('stg_landing__campaign_costs') }} as costs
     inner join {{ ref('stg_landing__campaigns') }} as campaigns on costs.campaign_id = campaigns.campaign_id
+    where costs.spent_on <= (select as_of.as_of_date from as_of)
     union
     select
         brand_id,

@@ -82,15 +82,15 @@ refunded as (
     group by bought.period_key, bought.source_system, bought.order_id
 ),
 
--- The first accepted invitation says by whom a customer was referred.
+-- Referred to the brand from the first invitation that was accepted; nobody brings in himself.
 invited as (
     select
-        map.customer_key,
-        min(referrals.accepted_on) as accepted_on
-    from {{ ref('stg_landing__referrals') }} as referrals
-    inner join {{ ref('int_identity__customer_map') }} as map on referrals.invitee_key = map.identifier_key
-    where referrals.accepted_on <= (select as_of.as_of_date from {{ ref('as_of') }} as as_of)
-    group by map.customer_key
+        brand_id,
+        invitee_key as customer_key,
+        min(accepted_on) as accepted_on
+    from {{ ref('fct_referrals') }}
+    where invitee_key <> inviter_key
+    group by brand_id, invitee_key
 ),
 
 placed as (
@@ -108,7 +108,8 @@ placed as (
             bought.period_key = refunded.period_key
             and bought.source_system = refunded.source_system
             and bought.order_id = refunded.order_id
-    left join invited on bought.customer_key = invited.customer_key
+    left join invited
+        on bought.brand_id = invited.brand_id and bought.customer_key = invited.customer_key
     left join spells
         on
             bought.brand_id = spells.brand_id
