@@ -21,8 +21,8 @@ from orchestration.gate.judge import judge
 from orchestration.gate.profile import profile
 from orchestration.hold import Hold, clear_hold, held_day, read_hold
 from orchestration.intake import Admission, LandingError, Prepared, Verdict, admit, prepare
+from orchestration.intake.lock import only
 from orchestration.intake.registry import RegistryRow, read_registry
-from orchestration.lock import only_run
 from orchestration.serving import (
     DATABASE,
     Publication,
@@ -126,7 +126,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
     ServingError; faults of the machine also as OSError and duckdb.Error (faults.diagnose).
     """
     check_rules()
-    with only_run(settings.workspace):
+    with only("run", settings.workspace):
         return _run(settings, say)
 
 
