@@ -125,10 +125,15 @@ def test_a_loss_on_the_limit_is_amber_and_a_fall_that_may_be_chance_is_no_worse(
 def test_the_reason_names_what_moved_a_figure_most_in_its_direction(database, tmp_path):
     fast = {letter["letter"]: letter for letter in content_of(database, "north")["fast"]}
     assert [(d["stage"], d["by"]) for d in fast["F"]["drivers"]] == [("L", -9), ("A", -5)]
-    assert "主要变动：离开 L 忠诚 窗口到期 −9、离开 A 认知 当天有行为 −5。" in fast["F"]["reason"]
+    assert [(d["text"], d["by_text"]) for d in fast["F"]["drivers"]] == [
+        ("离开 L 忠诚（久无行为）", "−9"),
+        ("离开 A 认知（有新行为）", "−5"),
+    ]
     assert [d["by"] for d in fast["A"]["drivers"]] == [-0.025]
-    assert "达到的人数变化 −2.50 个百分点" in fast["A"]["reason"]
-    assert fast["S"]["drivers"] == [] and "主要变动" not in fast["S"]["reason"]
+    assert [(d["text"], d["by_text"]) for d in fast["A"]["drivers"]] == [
+        ("从 各层 加深的人", "−2.50")
+    ]
+    assert fast["S"]["drivers"] == []
     # A dimension that is new to the table is spoken of, too.
     more = tmp_path / "more.duckdb"
     shutil.copy2(database, more)
@@ -137,12 +142,16 @@ def test_the_reason_names_what_moved_a_figure_most_in_its_direction(database, tm
             "alter table marts.fast_drivers add column acquisition_channel varchar default 'tmall'"
         )
         connection.execute("alter table marts.fast_drivers add column shop varchar default 'S1'")
-    reason = content_of(more, "north")["fast"][0]["reason"]
-    assert "窗口到期 −9" in reason  # the steps are not cut into pieces by the new dimensions
-    assert "按来源渠道最多的是天猫旗舰店 −12、按shop最多的是S1 −12" in reason
-    reason = content_of(more, "north", "en")["fast"][0]["reason"]
-    assert "left L Loyalty as a window ran out −9" in reason
-    assert "by acquisition channel most of all Tmall flagship store −12" in reason
+    # The steps are not cut into pieces by the new dimensions.
+    assert [(d["text"], d["by"]) for d in content_of(more, "north")["fast"][0]["drivers"]] == [
+        ("离开 L 忠诚（久无行为）", -9),
+        ("离开 A 认知（有新行为）", -5),
+        ("来源渠道：天猫旗舰店", -12),
+        ("shop：S1", -12),
+    ]
+    said = [d["text"] for d in content_of(more, "north", "en")["fast"][0]["drivers"]]
+    assert said[0] == "Left L Loyalty (silent too long)"
+    assert said[2] == "Acquired through: Tmall flagship store"
 
 
 def test_star_is_that_of_the_last_complete_month(database):
@@ -160,7 +169,10 @@ def test_star_is_that_of_the_last_complete_month(database):
         30,
     )
     assert r5["forward_rate"] is None and r5["money"] is None and r5["member_share"] == 0.5
-    assert [(goal["name"], goal["customers"]) for goal in star["goals"]] == [("拉新", 12)]
+    assert [(g["name"], g["customers"], g["base_customers"]) for g in star["goals"]] == [
+        ("拉新", 12, 300),
+        ("种草", 7, 300),
+    ]
     assert content_of(database, "north", "en")["star"]["goals"][0]["name"] == "Win new people"
     assert content_of(database, "solo")["star"] is None
 
@@ -455,7 +467,8 @@ def test_numbers_are_written_for_people():
         and words.signed(-1234) == "−1,234"
         and words.signed(-0.01, 1) == "±0.0"
     )
-    assert words.money(219024.19, "zh") == "21.9 万" and words.money(219024.19, "en") == "219.0 K"
+    assert words.money(219024.19, "zh") == "21.9 万" and words.money(219024.19, "en") == "219.0K"
+    assert words.money(9830.5, "zh") == words.money(9830.5, "en") == "9,830"
     assert words.day("2026-06-30", "zh", with_year=True) == "2026年6月30日"
     assert words.day("2026-06-30", "en") == "30 June"
 
