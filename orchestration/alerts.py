@@ -96,9 +96,12 @@ def event_of_hold(hold: Hold, language: str) -> Event:
     """Why a day was not published, in the words of the report."""
     said = texts(language)
     names = entity_names(language)
-    lines = [said["hold_title"].format(day=day(hold.day, language)), said[f"hold_{hold.kind}"]]
+    title = said["hold_title"].format(day=day(hold.day, language))
+    lines = [f"{said['title']} · {title}", said[f"hold_{hold.kind}"]]
     for batch in hold.batches:
-        reasons = [held_in_words(line, language) for line in batch["reasons"].splitlines()]
+        prefix = f"{batch['entity']} batch {batch['batch']}: "
+        sentences = [line.removeprefix(prefix) for line in batch["reasons"].splitlines()]
+        reasons = [held_in_words(line, language) for line in sentences]
         name = names.get(batch["entity"], batch["entity"])
         lines.append(masked(f"{name} {batch['batch']}: {' '.join(dict.fromkeys(reasons))}"))
     lines += [masked(failure_in_words(failure, language)) for failure in hold.failures]

@@ -486,10 +486,18 @@ def texts(language: str) -> dict[str, str]:
 
 
 def held_in_words(reason: str, language: str) -> str:
-    """A sentence of the gate in plain words; English is plain as it is."""
+    """A sentence of the gate in plain words, with its columns and counts; English is plain as it is."""
     if language == "en":
         return reason
-    return next((words for piece, words in _HELD_ZH.items() if piece in reason), _HELD_ZH_OTHER)
+    words = next((words for piece, words in _HELD_ZH.items() if piece in reason), None)
+    if words is None:
+        return _HELD_ZH_OTHER
+    share = re.search(r"([\d,]+) of ([\d,]+) rows \(([\d.]+%)\)", reason)
+    if share is None and "missing required columns" not in reason:
+        return words
+    columns = "、".join(re.findall(r"`(\w+)`", reason))
+    counted = f"（{share[2]} 行里 {share[1]} 行，{share[3]}）" if share else ""
+    return f"{columns}{counted}：{words}"
 
 
 def failure_in_words(failure: Mapping, language: str) -> str:

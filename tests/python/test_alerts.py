@@ -235,8 +235,15 @@ def test_red_and_amber_lights_are_events_and_green_ones_are_not():
 def test_a_day_that_is_kept_back_is_told_in_the_words_of_the_report():
     batch = {"entity": "orders", "batch": "dt=2026-06-30", "status": "held", "reasons": "0 bytes"}
     held = event_of_hold(Hold("batches", "2026-06-30", batches=[batch]), "zh")
-    assert held.event == "held_batch" and held.text.startswith("6月30日没有发布")
+    assert held.event == "held_batch" and held.text.startswith("消费者运营日报 · 6月30日没有发布")
     assert "订单 dt=2026-06-30: 文件是空的" in held.text
+    reason = (
+        "orders batch dt=2026-06-30: `amount` is empty in 9 of 10 rows (90.0%); allowed: at most 5%"
+    )
+    counted = Hold("batches", "2026-06-30", batches=[batch | {"reasons": reason}])
+    zh, en = (event_of_hold(counted, language).text for language in ("zh", "en"))
+    assert "订单 dt=2026-06-30: amount（10 行里 9 行，90.0%）：" in zh
+    assert "Orders dt=2026-06-30: `amount` is empty in 9" in en
     failure = {"kind": "model", "name": "customers", "rows": None, "test": "", "message": "x"}
     failed = event_of_hold(Hold("build", "2026-06-30", failures=[failure]), "en")
     assert failed.event == "failed_run"

@@ -320,7 +320,7 @@ def test_a_day_with_held_batches_says_so_first_and_why(held_database, database):
     newest, orders, refunds = content["held"]
     assert newest["batch"] == "dt=2026-07-01"  # why the day is not newer
     assert orders["name"] == "订单" and orders["reasons"] == [
-        "必填字段为空的行太多。请让来源补填，或修正导出映射。"
+        "amount（310 行里 160 行，51.6%）：必填字段为空的行太多。请让来源补填，或修正导出映射。"
     ]
     assert orders["sentences"][0].startswith("`amount` is empty in 160 of 310 rows (51.6%)")
     assert refunds["is_redelivery"] and not orders["is_redelivery"]
@@ -491,7 +491,11 @@ def test_ids_phones_and_addresses_are_masked_and_days_are_not():
             "没传完",
         ),
         ("the header is not valid UTF-8 and looks like GBK: save the file as UTF-8", "UTF-8"),
-        ("`paid_at` cannot be read in 9 of 10 rows (90.0%); allowed: at most 5%", "无法识别"),
+        (
+            "`paid_at` cannot be read in 9 of 10 rows (90.0%); allowed: at most 5%",
+            "paid_at（10 行里 9 行，90.0%）：很多值无法识别",
+        ),
+        ("missing required columns `order_id`, `amount`; allowed: none", "order_id、amount：缺少"),
         ("something new", "见检查原文"),
     ],
 )
