@@ -20,7 +20,14 @@ from orchestration.job import Outcome
 from orchestration.report import brands, read, render, words, write_held_reports, write_reports
 from orchestration.report.alluvial import alluvial
 from orchestration.report.charts import sparkline
-from orchestration.report.content import entity_names, headline, light_of, worst_light, z_of
+from orchestration.report.content import (
+    entity_names,
+    headline,
+    held_back,
+    light_of,
+    worst_light,
+    z_of,
+)
 from orchestration.report.pages import file_name
 from orchestration.serving import publish
 from orchestration.warehouse import BuildError
@@ -502,6 +509,19 @@ def test_ids_phones_and_addresses_are_masked_and_days_are_not():
 def test_a_sentence_of_the_gate_is_plain_chinese(sentence, says):
     assert says in words.held_in_words(sentence, "zh")
     assert words.held_in_words(sentence, "en") == sentence
+
+
+def test_a_day_that_is_kept_back_says_why_without_a_number_of_a_person():
+    hold = Hold("machine", "2026-07-01", message="disk full\nto do: call 13912345678")
+    said = held_back(hold, date(2026, 6, 30), words.texts("en"), "en")
+    assert said["headline"] == "1 July was not published; these are the figures of 30 June."
+    assert (said["reasons"], said["sentences"]) == ([], ["disk full", "to do: call …"])
+    failure = {"kind": "model", "name": "customers", "rows": None, "test": "", "message": "no"}
+    said = held_back(
+        hold.with_(kind="build", failures=[failure] * 2), date(2026, 6, 30), words.texts("zh"), "zh"
+    )
+    assert said["reasons"] == ["表 customers 没有建成。"]  # once
+    assert said["sentences"][0] == "customers: no"
 
 
 def test_the_worst_light_of_a_day_is_red_before_amber_before_green():
