@@ -426,3 +426,14 @@ def test_the_blocks_of_the_warehouse_are_wiped_when_they_are_due(tmp_path, monke
     monkeypatch.setenv("QUANYU_WIPE_AFTER_DAYS", "a week")
     with pytest.raises(erasure.ErasureError, match="QUANYU_WIPE_AFTER_DAYS is `a week`"):
         erasure.wipe(tmp_path, path, said.append)
+
+
+def test_a_wipe_is_due_so_many_days_after_the_first_erasure(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUANYU_WIPE_AFTER_DAYS", "3")
+    monkeypatch.setattr(erasure, "_today", lambda: date(2026, 6, 3))
+    (tmp_path / "lake").mkdir()
+    assert erasure.wipe_due(tmp_path) is None and not erasure.is_wipe_due(tmp_path)
+    erasure._mark_state(tmp_path / "lake", unwiped_since="2026-06-01")
+    assert erasure.wipe_due(tmp_path) == date(2026, 6, 4) and not erasure.is_wipe_due(tmp_path)
+    monkeypatch.setenv("QUANYU_WIPE_AFTER_DAYS", "2")
+    assert erasure.is_wipe_due(tmp_path)
