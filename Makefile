@@ -84,7 +84,7 @@ soak: setup  ## the long suites: every day of a real landing as a refresh of its
 	@QUANYU_SOAK=1 scripts/step "long tests" $(PYTHON) -m pytest -q -m soak
 
 mutation: setup  ## change the models in small ways and see whether the checks notice (MOST=20 mutants per model); writes docs/mutation.md
-	@$(PYTHON) -m tests.mutation --most $(MOST)
+	@$(PYTHON) -m tests.mutation --most $(MOST) --workers $(WORKERS)
 
 bench: setup  ## measure the whole job beside the load floor (SIZES=1,10,50 million touch-points)
 	@$(PYTHON) bench/job.py --sizes $(SIZES)

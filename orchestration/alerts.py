@@ -96,9 +96,12 @@ def event_of_hold(hold: Hold, language: str) -> Event:
     """Why a day was not published, in the words of the report."""
     said = texts(language)
     names = entity_names(language)
-    lines = [said["hold_title"].format(day=day(hold.day, language)), said[f"hold_{hold.kind}"]]
+    title = said["hold_title"].format(day=day(hold.day, language))
+    lines = [f"{said['title']} · {title}", said[f"hold_{hold.kind}"]]
     for batch in hold.batches:
-        reasons = [held_in_words(line, language) for line in batch["reasons"].splitlines()]
+        prefix = f"{batch['entity']} batch {batch['batch']}: "
+        sentences = [line.removeprefix(prefix) for line in batch["reasons"].splitlines()]
+        reasons = [held_in_words(line, language) for line in sentences]
         name = names.get(batch["entity"], batch["entity"])
         lines.append(masked(f"{name} {batch['batch']}: {' '.join(dict.fromkeys(reasons))}"))
     lines += [masked(failure_in_words(failure, language)) for failure in hold.failures]
@@ -114,18 +117,32 @@ def events_of_lights(contents: Iterable[Mapping[str, Any]]) -> list[Event]:
     for content in contents:
         for letter in content["fast"]:
             if letter["light"] in ("red", "amber"):
-                text = (
-                    f"{content['brand']} {content['as_of']} {letter['letter']} {letter['name']}:"
-                    f" {letter['reason']} {letter['action'] or ''}"
-                )
                 events.append(
                     Event(
-                        *("light", content["brand"], text.strip()),
+                        *("light", content["brand"], light_in_words(content, letter)),
                         letter=letter["letter"],
                         light=letter["light"],
                     )
                 )
     return events
+
+
+def light_in_words(content: Mapping[str, Any], letter: Mapping[str, Any]) -> str:
+    """A light of a report as a message: whose figure it is and how it stands, why, what moved it most, what to do."""
+    said = texts(content["language"])
+    head = (
+        f"{content['brand']} {day(content['as_of'], content['language'])} · {said['light_' + letter['light']]} ·"
+        f" {letter['letter']} {letter['name']} {letter['value_text']}"
+        f" ({said['against_week']} {letter['change_text']})"
+    )
+    lines = [head, letter["reason"]]
+    if letter["drivers"]:
+        most = letter["drivers"][0]
+        title = said["drivers_points" if letter["is_rate"] else "drivers"]
+        lines.append(f"{title}{said['colon']}{most['text']} {most['by_text']}")
+    if letter["action"]:
+        lines.append(f"{said['suggestion']}{said['colon']}{letter['action']}")
+    return "\n".join(lines)
 
 
 def messages(

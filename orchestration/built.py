@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from orchestration.warehouse import PROJECT
 
@@ -27,14 +28,21 @@ LEDGERS = "*.parquet"
 TRUTH = "QUANYU_IDENTITY_TRUTH"
 
 
+class Inputs(NamedTuple):
+    """Hashes of what a run is made from: all of it, and what of it the run itself does not write (`given`)."""
+
+    all: str
+    given: str
+
+
 def fingerprint(
     workspace: Path,
     *chosen: object,
-    without: Iterable[str] = (),
+    own: Collection[str] = (),
     environ: Mapping[str, str] = os.environ,
-) -> str:
-    """Hash of what a run is made from, without the warehouse; `chosen` is what its caller chose, and the ledgers named in
-    `without` are left out.
+) -> Inputs:
+    """What a run is made from, without the warehouse; `chosen` is what its caller chose, `own` names the ledgers that a run
+    writes.
     """
     project = [PROJECT / "dbt_project.yml"]
     for folder in FOLDERS:
@@ -43,15 +51,14 @@ def fingerprint(
         *(f"{name} {version(name)}" for name in PROGRAMS),
         *(f"{name}={value}" for name, value in environ.items() if name.startswith("QUANYU_")),
         *(f"{path.relative_to(PROJECT)} {_sha256(path)}" for path in project if _counts(path)),
-        *(
-            f"{path.name} {_sha256(path)}"
-            for path in (workspace / "lake").glob(LEDGERS)
-            if path.name not in without
-        ),
         *(f"truth {_sha256(path)}" for path in Path(environ.get(TRUTH, "-")).glob("*.parquet")),
         *(f"chosen {each}" for each in chosen),
     ]
-    return hashlib.sha256("\n".join(sorted(said)).encode()).hexdigest()
+    ledgers = {
+        path.name: f"{path.name} {_sha256(path)}" for path in (workspace / "lake").glob(LEDGERS)
+    }
+    given = said + [line for name, line in ledgers.items() if name not in own]
+    return Inputs(_sha256_of_lines([*said, *ledgers.values()]), _sha256_of_lines(given))
 
 
 def is_built(workspace: Path, database: Path, inputs: str) -> bool:
@@ -109,6 +116,10 @@ def _state(database: Path) -> list[int] | None:
 
 def _counts(path: Path) -> bool:
     return path.is_file() and path.suffix != ".pyc"
+
+
+def _sha256_of_lines(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -481,11 +481,11 @@ def wipe(
 
     Whether it was done. Raises ErasureError, as `wipe_due` does.
     """
-    if not is_wipe_due(workspace):
-        if due := wipe_due(workspace):
-            say(
-                f"erasure    the blocks of {database.name} are wiped on {due} (QUANYU_WIPE_AFTER_DAYS)"
-            )
+    due = wipe_due(workspace)
+    if due is None:
+        return False
+    if due > _today():
+        say(f"erasure    the blocks of {database.name} are wiped on {due} (QUANYU_WIPE_AFTER_DAYS)")
         return False
     lake = workspace / "lake"
     compact(database, memory_limit)

@@ -219,8 +219,8 @@ def _said_by(error: BaseException) -> list[tuple[str, str]]:
     """What an error says, in its type's name and words; that of a build is dbt's, with the name of each failed model."""
     if isinstance(error, BuildError):
         models = [each for each in error.failures if each.get("kind") == "model"]
-        told = [(each["name"], each["message"]) for each in models]
-        return told or ([] if error.failures else [("", str(error))])
+        said = [(each["name"], each["message"]) for each in models]
+        return said or ([] if error.failures else [("", str(error))])
     return [("", f"{type(error).__name__}: {error}")]
 
 

@@ -21,8 +21,8 @@ from orchestration.gate.judge import judge
 from orchestration.gate.profile import profile
 from orchestration.hold import Hold, clear_hold, held_day, read_hold
 from orchestration.intake import Admission, LandingError, Prepared, Verdict, admit, prepare
+from orchestration.intake.lock import only
 from orchestration.intake.registry import RegistryRow, read_registry
-from orchestration.lock import only_run
 from orchestration.serving import (
     DATABASE,
     Publication,
@@ -126,7 +126,7 @@ def run(settings: Settings, say: Callable[[str], None]) -> Outcome:
     ServingError; faults of the machine also as OSError and duckdb.Error (faults.diagnose).
     """
     check_rules()
-    with only_run(settings.workspace):
+    with only("run", settings.workspace):
         return _run(settings, say)
 
 
@@ -138,10 +138,10 @@ def _run(settings: Settings, say: Callable[[str], None]) -> Outcome:
         say(f"  HELD {row.entity} {row.batch}")
         for reason in hold_reasons(row):
             say(f"    {reason}")
-    inputs, given = made_from(settings), made_from(settings, without=OWN)
+    inputs = made_from(settings)
     is_built = (
         not settings.full_refresh
-        and built.is_built(settings.workspace, settings.database, inputs)
+        and built.is_built(settings.workspace, settings.database, inputs.all)
         and not erasure.is_wipe_due(settings.workspace)
     )
     if is_built:
@@ -156,15 +156,15 @@ def _run(settings: Settings, say: Callable[[str], None]) -> Outcome:
         publication = (is_built and published_before(settings)) or publish_build(settings)
     forget_published(settings, say)
     # What was edited while this run was at work is built by the next one.
-    if publication and build and given == made_from(settings, without=OWN):
-        inputs, version = made_from(settings), publication.manifest["version"]
-        built.note(settings.workspace, settings.database, inputs, version)
+    if publication and build and (now := made_from(settings)).given == inputs.given:
+        version = publication.manifest["version"]
+        built.note(settings.workspace, settings.database, now.all, version)
     return Outcome(admission, held, build, blocking, publication)
 
 
-def made_from(settings: Settings, without: Sequence[str] = ()) -> str:
-    """Hash of what the warehouse is made from, but for the ledgers named."""
-    return built.fingerprint(settings.workspace, settings.as_of_date, without=without)
+def made_from(settings: Settings) -> built.Inputs:
+    """What the warehouse is made from, as hashes."""
+    return built.fingerprint(settings.workspace, settings.as_of_date, own=OWN)
 
 
 def build_warehouse(settings: Settings, say: Callable[[str], None]) -> Build:

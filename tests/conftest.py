@@ -18,8 +18,8 @@ def chosen() -> dict[str, str]:
 AT_FIRST = chosen()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def environment_is_left_as_it_was() -> Iterator[None]:
-    """A QUANYU_DATABASE that a test or its fixtures leave behind would be the warehouse of every job started after it."""
+    """A QUANYU_DATABASE that a file of tests leaves behind would be the warehouse of every job started after it."""
     yield
     assert chosen() == AT_FIRST

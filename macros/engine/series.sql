@@ -2,7 +2,7 @@
 {% macro whole_numbers(first, last) %}{{ return(adapter.dispatch('whole_numbers', 'quanyu')(first, last)) }}{% endmacro %}
 
 {% macro default__whole_numbers(first, last) -%}
-    select explode(case when {{ first }} <= {{ last }} then sequence({{ first }}, {{ last }}) end) as n
+    {{- quanyu.default__numbers(first, last) -}}
 {%- endmacro %}
 
 {% macro duckdb__whole_numbers(first, last) -%}

@@ -64,61 +64,67 @@
 {% endmacro %}
 
 
-{#- Business time of a row: the first time of the contract, else its batch. A shared device is erased for the time in
-    which the person had it. -#}
+{#- Business time of a row: the first time of the contract, else its batch, else before all others. A shared device is
+    erased for the time in which the person had it. -#}
 {% macro row_time(entity) -%}
     {%- set times = entity.columns | selectattr('kind', 'equalto', 'timestamp') | map(attribute='name') | list -%}
-    coalesce({{ (times[:1] + ['cast(_batch_date as ' ~ quanyu.type_local_timestamp() ~ ')']) | join(', ') }})
+    coalesce({{ (times[:1] + ['cast(_batch_date as ' ~ quanyu.type_local_timestamp() ~ ')']) | join(', ') }},
+        {{ quanyu.time_literal('0001-01-01') }})
+{%- endmacro %}
+
+{% macro time_literal(day) -%}
+    cast('{{ day }} 00:00:00' as {{ quanyu.type_local_timestamp() }})
 {%- endmacro %}
 
 
-{#- The list, under names that no contract column has. -#}
+{#- The list, under names that no contract column has; a spell for every identifier, so that a time is compared with
+    both ends and nothing else: with an `or`, DuckDB would compare every row with every identifier. What is erased for
+    good is erased for rows without a time too. -#}
 {% macro listed_identifiers() -%}
     (
         select
             suppressed_key,
-            is_forever,
-            valid_from as listed_from,
-            valid_to as listed_to,
+            case when is_forever then {{ quanyu.time_literal('0001-01-01') }}
+                else coalesce(valid_from, {{ quanyu.time_literal('0001-01-02') }})
+            end as listed_from,
+            case when is_forever then {{ quanyu.time_literal('9999-12-31') }}
+                else coalesce(valid_to, {{ quanyu.time_literal('9999-12-31') }})
+            end as listed_to,
             since_refresh
         from {{ ref('suppressed_identifiers') }}
     )
 {%- endmacro %}
 
 
-{#- Join condition: `key` (an expression on the row) is on the list `listed` at the time of the row. -#}
-{% macro is_listed(entity, rule, listed) -%}
-    {{ quanyu.suppressed_key(rule.key) }} = {{ listed }}.suppressed_key
-    and {{ quanyu.is_listed_then(entity, listed) }}
-{%- endmacro %}
-
+{#- Join condition: the row's time is within the listed spell. -#}
 {% macro is_listed_then(entity, listed) -%}
-    (
-        {{ listed }}.is_forever
-        or {{ quanyu.row_time(entity) }} >= coalesce({{ listed }}.listed_from, {{ quanyu.row_time(entity) }})
-        and {{ quanyu.row_time(entity) }} < coalesce({{ listed }}.listed_to, timestamp '9999-12-31 00:00:00')
-    )
+    {{ quanyu.row_time(entity) }} >= {{ listed }}.listed_from
+    and {{ quanyu.row_time(entity) }} < {{ listed }}.listed_to
 {%- endmacro %}
 
 
-{#- Keys of known rows that name an identifier listed since. Hashing is dear: it is done once per identifier, not per row. -#}
+{#- Keys of known rows that name an identifier listed since. Hashing is dear: it is done once per identifier, not per row,
+    and in a column of its own: as an expression in the join it would be done for every pair of identifier and listed one. -#}
 {% macro keys_to_erase(entity, erasing) -%}
     {%- for rule in erasing.rules %}
     select known._key
     from {{ this }} as known
     inner join (
         select
-            named.known_key,
+            hashed.known_key,
             listed.*
         from (
-            select distinct {{ rule.key }} as known_key
-            from {{ this }}
-            where _fate not in ('withdrawn', 'erased', 'quarantined')
-        ) as named
+            select
+                named.known_key,
+                {{ quanyu.suppressed_key('named.known_key') }} as known_hash
+            from (
+                select distinct {{ rule.key }} as known_key
+                from {{ this }}
+                where _fate not in ('withdrawn', 'erased', 'quarantined')
+            ) as named
+        ) as hashed
         inner join {{ quanyu.listed_identifiers() }} as listed
-            on
-                listed.since_refresh >= {{ erasing.own }}
-                and {{ quanyu.suppressed_key('named.known_key') }} = listed.suppressed_key
+            on hashed.known_hash = listed.suppressed_key and listed.since_refresh >= {{ erasing.own }}
     ) as listed
         on {{ rule.key }} = listed.known_key and {{ quanyu.is_listed_then(entity, 'listed') }}
     where known._fate not in ('withdrawn', 'erased', 'quarantined')
@@ -134,19 +140,27 @@
     {{ quanyu.rows_in_play(entity, arrived, keys) }}
 ),
 
+{{ prefix }}hashed as {{ quanyu.inline_cte() }} (
+    select
+        *
+        {%- for rule in erasing.rules %},
+        case when _reasons is null and not is_withdrawn then {{ quanyu.suppressed_key(rule.key) }} end as hash_{{ loop.index }}
+        {%- endfor %}
+    from {{ prefix }}unmarked
+),
+
 {{ prefix }}seen as {{ quanyu.inline_cte() }} (
     select
-        unmarked.*
+        hashed.*
         {%- for rule in erasing.rules %},
         listed_{{ loop.index }}.suppressed_key is not null as names_erased_{{ loop.index }}
         {%- endfor %}
-    from {{ prefix }}unmarked as unmarked
+    from {{ prefix }}hashed as hashed
     {%- for rule in erasing.rules %}
     left join {{ quanyu.listed_identifiers() }} as listed_{{ loop.index }}
         on
-            unmarked._reasons is null
-            and not unmarked.is_withdrawn
-            and {{ quanyu.is_listed(entity, rule, 'listed_' ~ loop.index) }}
+            hashed.hash_{{ loop.index }} = listed_{{ loop.index }}.suppressed_key
+            and {{ quanyu.is_listed_then(entity, 'listed_' ~ loop.index) }}
     {%- endfor %}
 )
 {%- endmacro %}

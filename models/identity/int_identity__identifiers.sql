@@ -88,7 +88,11 @@ known as (
         names.identifier_key,
         names.first_seen_order
         {%- if some_lost %},
-        lost.identifier_key is not null as is_lost
+        -- Comparisons alone: with an `or` in the join below DuckDB would compare all with all.
+        case
+            when lost.identifier_key is not null then names.first_seen_order
+            else cast(9223372036854775807 as bigint)
+        end as holds_until_order
         {%- endif %}
     from {{ this }} as names
     {%- if some_lost %}
@@ -106,7 +110,7 @@ named_identifiers as (
             seen.identifier_key = known.identifier_key
             and seen.first_seen_order >= known.first_seen_order
             {%- if some_lost %}
-            and (seen.first_seen_order = known.first_seen_order or not known.is_lost)
+            and seen.first_seen_order <= known.holds_until_order
             {%- endif %}
     where known.identifier_key is null
     {%- endif %}

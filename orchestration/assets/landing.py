@@ -19,8 +19,8 @@ from orchestration.faults import told
 from orchestration.gate import GateError
 from orchestration.intake import BatchRecord, LandingError, RegistryRow, read_registry
 from orchestration.intake.landing import scan
+from orchestration.intake.lock import only
 from orchestration.job import land
-from orchestration.lock import only_run
 from orchestration.partitions import DAILY, ONE_RUN
 from orchestration.resources import Warehouse
 
@@ -123,7 +123,7 @@ def intake_and_gate(
     settings = warehouse.settings(context.run.tags)
     with marking_report("intake_and_gate", context, warehouse):
         try:
-            with only_run(settings.workspace):
+            with only("run", settings.workspace):
                 admission = land(settings, context.log.info)
         except (LandingError, GateError, OSError) as error:
             # Another intake at work is over in a moment; a folder that is not there stays away.

@@ -23,6 +23,7 @@ from orchestration.erasure import ErasureError
 from orchestration.faults import told
 from orchestration.hold import node_failure
 from orchestration.intake import LandingError
+from orchestration.intake.lock import only
 from orchestration.job import (
     Settings,
     finish_erasures,
@@ -31,7 +32,6 @@ from orchestration.job import (
     open_warehouse,
     restore_ledger,
 )
-from orchestration.lock import only_run
 from orchestration.partitions import DAILY, ONE_RUN
 from orchestration.resources import Warehouse, dbt_project
 from orchestration.warehouse import DAILY_BUILD, BuildError
@@ -106,7 +106,7 @@ def dbt_build(
             raise Failure(str(error), allow_retries=False) from error
         context.log.info(f"as of {settings.as_of_date or 'the newest batch'}")
         try:
-            with only_run(settings.workspace):
+            with only("run", settings.workspace):
                 yield from _build(context, dbt, settings)
         except (ErasureError, BuildError, LandingError, duckdb.Error, OSError) as error:
             is_retried = is_worth_retrying([str(error)]) or "is at work" in str(error)

@@ -5,7 +5,6 @@ the lake.
 from __future__ import annotations
 
 import copy
-import fcntl
 import glob
 import os
 import re
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 
 from orchestration.contract import Entity
 from orchestration.intake.landing import BatchRecord, FileRecord, LandingError, Unreadable, scan
+from orchestration.intake.lock import only
 from orchestration.intake.parquet import Layout, find_broken, literal, read_layout, select_text
 from orchestration.intake.registry import (
     ADMITTED,
@@ -119,7 +119,7 @@ def prepare(
     """
     landing, workspace = Path(os.path.abspath(landing)), Path(os.path.abspath(workspace))
     scanned, notes = scan(landing, contract)
-    lock = _lock(workspace)
+    lock = only("intake", workspace)
     try:
         known = read_registry(workspace)
         registry = copy.deepcopy(known)
@@ -186,25 +186,6 @@ def admit(prepared: Prepared, verdicts: Mapping[Key, Verdict], workspace: Path) 
             write_registry(workspace, prepared.registry.values())
         shutil.rmtree(workspace / "intake", ignore_errors=True)
     return Admission(prepared.load_number if admitted else None, admitted, held, path)
-
-
-def _lock(workspace: Path) -> IO[str]:
-    workspace.mkdir(parents=True, exist_ok=True)
-    lock = (workspace / "intake.lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        owner = lock.read().strip() or "unknown"
-        lock.close()
-        raise LandingError(
-            f"another intake (process {owner}) is at work in {workspace}: wait until it ends,"
-            " or use another workspace"
-        ) from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    return lock
 
 
 def _clean(workspace: Path, load_number: int) -> None:

@@ -19,6 +19,7 @@ from orchestration.hold import Hold
 from orchestration.report.words import (
     LIGHTS,
     QUARANTINE_KINDS,
+    change_text,
     failure_in_words,
     held_in_words,
     masked,
@@ -26,6 +27,7 @@ from orchestration.report.words import (
     percent,
     signed,
     texts,
+    value_text,
 )
 from orchestration.report.words import day as day_in_words
 
@@ -39,6 +41,8 @@ OWNERS_SHOWN = 8
 DRIVERS_SHOWN = 2
 # Dimensions of fast_drivers that tell a step together; each other one is told alone.
 STEP_DIMENSIONS = ("driver", "stage", "cause")
+# The order in which people are won; goals of one's own (seed star_goals) come after them.
+GOALS = ("acquisition", "pooling", "seeding", "conversion")
 UNNAMED = ("", "all", "none", "rate", "unknown", None)
 
 # FAST metric: numerator and denominator columns of a rate; nothing for a head-count.
@@ -291,14 +295,10 @@ class _Reader:
         )
         return {row["stage"]: row["name"] for row in rows}
 
-    def other_stage_names(self) -> dict[str, str]:
-        """Name of each stage of the models behind FAST, such as live members."""
-        rows = self.marts.ask(
-            "reference.stages",
-            f"select stage, name_{self.language} as name from reference.stages"
-            " where starts_with(model, 'fast_') order by model desc, stage",
-        )
-        return {row["stage"]: row["name"] for row in rows}
+    def member_stage_names(self, metric: str) -> dict[str, str]:
+        """Name of each stage of the models of members behind a metric, such as live members."""
+        days = "180d" if metric.endswith("180d") else "30d"
+        return self.stage_names("fast_super") | self.stage_names(f"fast_members_{days}")
 
     def fast(self, flow: Row | None) -> list[Row]:
         """A verdict per letter of FAST."""
@@ -321,10 +321,6 @@ class _Reader:
             verdict["drivers"] = self.drivers(
                 metric, verdict["change"], METRICS[metric] is not None
             )
-            if verdict["drivers"]:
-                listed = self.said["joiner"].join(d["text"] for d in verdict["drivers"])
-                text = self.said["drivers"].format(drivers=listed)
-                verdict["reason"] += self.said["space"] + text
             verdicts.append(verdict | {"trend": [point for point in trend if point[1] is not None]})
         return verdicts
 
@@ -384,11 +380,13 @@ class _Reader:
             "metric": metric,
             "is_rate": parts is not None,
             "value": value,
+            "value_text": value_text(value, parts is not None),
             "numerator": now[parts[0]] if parts and now else None,
             "denominator": now[parts[1]] if parts and now else None,
             "week_ago": previous,
             "change": change,
             "relative_change": relative,
+            "change_text": change_text(change, relative, parts is not None, self.said["points"]),
             "light": light,
             "reason": self.said["space"].join(text for text in reason if text),
             "action": row[f"action_{self.language}"] if row else None,
@@ -457,11 +455,27 @@ class _Reader:
                 weighed = self.weighed(metric, [name], change)
                 found += [row for row in weighed[:1] if row[name] not in UNNAMED]
         for row in found:
-            words = [self.driver_word(name, row[name] or "") for name in dimensions if name in row]
-            by = row["by"]
-            words.append(f"{signed(by * 100, 2)} {self.said['points']}" if is_rate else signed(by))
-            row["text"] = " ".join(masked(word) for word in words if word)
+            row["text"] = masked(
+                self.step_in_words(metric, row)
+                if "driver" in row
+                else next(self.driver_word(name, row[name]) for name in row if name in dimensions)
+            )
+            row["by_text"] = signed(row["by"] * 100, 2) if is_rate else signed(row["by"])
         return found
+
+    def step_in_words(self, metric: str, row: Row) -> str:
+        """A step of fast_drivers (driver, stage, cause) as words; those of the metric's family where there are any."""
+        family, driver = metric.split("_")[0], row["driver"]
+        pattern = self.said.get(
+            f"driver_{driver}_{family}", self.said.get(f"driver_{driver}", driver)
+        )
+        code = row.get("stage") or ""
+        name = self.stage_names(STAGE_MODEL).get(code)
+        stage = f"{code} {name}" if name else self.member_stage_names(metric).get(code, code)
+        cause = row.get("cause") or ""
+        return pattern.format(
+            stage=self.said["any_stage"] if code in UNNAMED else stage
+        ) + self.said.get(f"cause_{cause}", "")
 
     def weighed(self, metric: str, dimensions: list[str], change: float) -> list[Row]:
         """Contributions of the week by some dimensions, the largest in the direction of the change first."""
@@ -477,14 +491,7 @@ class _Reader:
         return sorted(chosen, key=lambda row: -abs(row["by"]))
 
     def driver_word(self, dimension: str, value: str) -> str:
-        """A value of a dimension of fast_drivers in words; a dimension beyond the steps says its name."""
-        if value in UNNAMED:
-            return ""
-        if dimension == "stage":
-            name = self.stage_names(STAGE_MODEL).get(value)
-            return f"{value} {name}" if name else self.other_stage_names().get(value, value)
-        if dimension in STEP_DIMENSIONS:
-            return self.said.get(f"{dimension}_{value}", value)
+        """A value of a dimension of fast_drivers beyond the steps, with the dimension's name."""
         if dimension.endswith("channel"):
             value = self.channel_names().get(value, value)
         elif dimension == "behaviour":
@@ -508,6 +515,7 @@ class _Reader:
         )
         return {row["event_type"]: row["name"] for row in rows} | {
             "purchase": self.said["behaviour_purchase"],
+            "join": self.said["behaviour_join"],
             "other": self.said["behaviour_other"],
         }
 
@@ -677,8 +685,8 @@ class _Reader:
             row |= by_layer.get(row["layer"], {}) | money_by_layer.get(row["layer"], {})
         goals = self.marts.ask(
             "marts.star_goal_flows",
-            "select goal, name_zh as name, customers, flow_rate from marts.star_goal_flows"
-            f" where {one_month} order by goal",
+            "select goal, name_zh as name, customers, base_customers, flow_rate from marts.star_goal_flows"
+            f" where {one_month} order by array_position({list(GOALS)}, goal), goal",
             where,
         )
         for row in goals:

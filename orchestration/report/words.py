@@ -35,6 +35,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "headline_held": ("数字可能不完整。", "Figures may be incomplete."),
     "joiner": ("、", ", "),
     "space": ("", " "),
+    "colon": ("：", ": "),
     "light_green": ("正常", "Fine"),
     "light_amber": ("留意", "Watch"),
     "light_red": ("处理", "Act"),
@@ -75,22 +76,29 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "reason_S": ("会员连同粉丝共 {all} 人。", "Members and followers together are {all}."),
     "reason_T": ("{total} 位会员里 {active} 位活跃。", "{active} of {total} members are active."),
-    "drivers": ("主要变动：{drivers}。", "Mostly: {drivers}."),
-    "driver_entered": ("进入", "entered"),
-    "driver_left": ("离开", "left"),
-    "driver_numerator": ("达到的人数变化", "people who count"),
-    "driver_denominator": ("基数变化", "base"),
-    "cause_behaviour": ("当天有行为", "by behaviour"),
-    "cause_relationship": ("关系变化", "by a relationship"),
-    "cause_refund": ("退款", "by a refund"),
-    "cause_window": ("窗口到期", "as a window ran out"),
-    "cause_comparison": ("对比日移动", "as the day compared with moved"),
-    "by_dimension": ("按{dimension}最多的是{value}", "by {dimension} most of all {value}"),
-    "dimension_channel": ("渠道", "channel"),
-    "dimension_acquisition_channel": ("来源渠道", "acquisition channel"),
-    "dimension_behaviour": ("行为", "behaviour"),
-    "behaviour_purchase": ("购买", "purchase"),
-    "behaviour_other": ("其他", "other"),
+    "drivers": ("主要变动", "What moved it"),
+    "drivers_points": ("主要变动（个百分点）", "What moved it (pp)"),
+    "driver_entered": ("进入 {stage}", "Entered {stage}"),
+    "driver_left": ("离开 {stage}", "Left {stage}"),
+    "driver_entered_superiority": ("新增：{stage}", "New: {stage}"),
+    "driver_left_superiority": ("减少：{stage}", "Gone: {stage}"),
+    "driver_numerator_advancing": ("从 {stage} 加深的人", "Deepened out of {stage}"),
+    "driver_denominator_advancing": ("七天前在 {stage} 的人", "In {stage} a week ago"),
+    "driver_numerator_thriving": ("活跃会员", "Active members"),
+    "driver_denominator_thriving": ("基数：{stage}", "Base: {stage}"),
+    "any_stage": ("各层", "any stage"),
+    "cause_behaviour": ("（有新行为）", " (a new action)"),
+    "cause_relationship": ("（入会、退会等）", " (joined or quit)"),
+    "cause_refund": ("（退款）", " (refund)"),
+    "cause_window": ("（久无行为）", " (silent too long)"),
+    "cause_comparison": ("（七天窗口前移）", " (the week moved on)"),
+    "by_dimension": ("{dimension}：{value}", "{dimension}: {value}"),
+    "dimension_channel": ("渠道", "Channel"),
+    "dimension_acquisition_channel": ("来源渠道", "Acquired through"),
+    "dimension_behaviour": ("行为", "Action"),
+    "behaviour_purchase": ("购买", "Purchase"),
+    "behaviour_join": ("入会", "Joined as a member"),
+    "behaviour_other": ("其他", "Other"),
     "chance": (
         "人数少，变化可能只是随机波动，所以最多亮黄灯。",
         "Few cases: the change may be chance, so amber at most.",
@@ -165,6 +173,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "active_rate": ("活跃", "Active"),
     "conversion_rate": ("购买率", "Bought"),
     "goals": ("经营目标", "Goals"),
+    "goal_rate": ("{base} 人中的 {rate}", "{rate} of {base} people"),
     "goal_acquisition": ("拉新", "Win new people"),
     "goal_pooling": ("蓄水", "Fill the pool"),
     "goal_seeding": ("种草", "Seed the wish"),
@@ -477,10 +486,18 @@ def texts(language: str) -> dict[str, str]:
 
 
 def held_in_words(reason: str, language: str) -> str:
-    """A sentence of the gate in plain words; English is plain as it is."""
+    """A sentence of the gate in plain words, with its columns and counts; English is plain as it is."""
     if language == "en":
         return reason
-    return next((words for piece, words in _HELD_ZH.items() if piece in reason), _HELD_ZH_OTHER)
+    words = next((words for piece, words in _HELD_ZH.items() if piece in reason), None)
+    if words is None:
+        return _HELD_ZH_OTHER
+    share = re.search(r"([\d,]+) of ([\d,]+) rows \(([\d.]+%)\)", reason)
+    if share is None and "missing required columns" not in reason:
+        return words
+    columns = "、".join(re.findall(r"`(\w+)`", reason))
+    counted = f"（{share[2]} 行里 {share[1]} 行，{share[3]}）" if share else ""
+    return f"{columns}{counted}：{words}"
 
 
 def failure_in_words(failure: Mapping, language: str) -> str:
@@ -522,21 +539,36 @@ def signed(value: float | None, places: int = 0) -> str:
     return f"{'+' if value > 0 else '−'}{shown}"
 
 
+def value_text(value: float | None, is_rate: bool) -> str:
+    """A figure of FAST: '1,089' or '38.8%'."""
+    return percent(value) if is_rate else number(value)
+
+
+def change_text(change: float | None, relative: float | None, is_rate: bool, points: str) -> str:
+    """Its change: '−16 (−1.4%)', or '−0.4 pp (−20.6%)' where `points` names the percentage point."""
+    if change is None:
+        return "–"
+    if not change:
+        return "±0"
+    shown = f"{signed(change * 100, 1)} {points}" if is_rate else signed(change)
+    return shown if relative is None else f"{shown} ({signed_percent(relative)})"
+
+
 def signed_percent(value: float | None, places: int = 1) -> str:
     """A relative change with its sign: '−20.6%'."""
     return "–" if value is None else f"{signed(value * 100, places)}%"
 
 
 def money(value: float | None, language: str) -> str:
-    """Money in the brand's currency, short: '21.9 万' or '219.0 K'."""
+    """Money in the brand's currency, short from ten thousand on: '21.9 万' or '219.0K'."""
     if value is None:
         return "–"
     units: Mapping[str, tuple[tuple[float, str], ...]] = {
         "zh": ((1e8, " 亿"), (1e4, " 万")),
-        "en": ((1e9, " B"), (1e6, " M"), (1e3, " K")),
+        "en": ((1e9, "B"), (1e6, "M"), (1e3, "K")),
     }
     for size, unit in units[language]:
-        if abs(value) >= size:
+        if abs(value) >= max(size, 1e4):
             return number(value / size, 1) + unit
     return number(value)
 

@@ -1,4 +1,5 @@
-"""python -m tests.mutation [--groups a,b] [--models a,b] [--most N]: judge mutants, then write docs/mutation.md."""
+"""python -m tests.mutation [--groups a,b] [--models a,b] [--most N] [--workers N]: judge mutants. A run of all groups
+writes docs/mutation.md, any other one a page beside its verdicts."""
 
 from __future__ import annotations
 
@@ -16,21 +17,26 @@ KEPT = Path(__file__).parents[2] / "target" / "mutation.json"
 @click.option("--groups", default="", help=f"of {', '.join(GROUPS)}; none: all")
 @click.option("--models", default="", help="these models only")
 @click.option("--most", default=20, help="mutants per model, at most")
-@click.option("--keep", type=click.Path(path_type=Path), default=KEPT, help="verdicts so far")
+@click.option("--workers", default=2, help="groups judged at one time")
+@click.option("--keep", type=click.Path(path_type=Path), default=KEPT, help="verdicts of this run")
 @click.option("--workspace", type=click.Path(path_type=Path), help="keep what is built here")
-def command(groups: str, models: str, most: int, keep: Path, workspace: Path | None) -> None:
-    if not groups and not models:
-        keep.unlink(missing_ok=True)
+def command(
+    groups: str, models: str, most: int, workers: int, keep: Path, workspace: Path | None
+) -> None:
     killed = main(
         [g for g in groups.split(",") if g],
         [m for m in models.split(",") if m],
         most,
+        workers,
         keep,
         workspace,
     )
-    page.write(keep, keep.with_suffix(".md") if keep != KEPT else page.PAGE)
+    whole = not groups and not models and keep == KEPT
+    written = page.PAGE if whole else keep.with_suffix(".md")
+    page.write(keep, written)
     if killed < TARGET:
-        click.echo(f"below the target of {TARGET:.0%}: docs/mutation.md names the survivors")
+        click.echo(f"below the target of {TARGET:.0%}: {written} names the survivors")
 
 
-command()
+if __name__ == "__main__":
+    command()

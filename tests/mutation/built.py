@@ -13,11 +13,11 @@ import duckdb
 
 from tests.mutation.made_up import dbt_compiled
 from tests.mutation.worlds import Check, World, relations
-from tests.oracle import histories, stages
+from tests.oracle import facts, histories, stages
 from tests.oracle.compare import comparisons
 from tests.oracle.warehouse import PROJECT, Warehouse
 
-HISTORIES = 30
+HISTORIES = 8
 BELOW_STAGES = [
     "fct_orders", "fct_order_lines", "fct_refunds", "fct_touchpoints", "fct_membership_spells",
     "fct_relationship_spells", "int_stages__origins", "customer_day", "int_stages__spells", "fct_stage_spells",
@@ -32,7 +32,7 @@ def stage_world(workspace: Path) -> World:
     if not warehouse.database.exists():
         histories.make(HISTORIES, seed=1).write(landing)
         warehouse.admit(landing)
-        warehouse.run_all()
+        warehouse.run_all([f"+{model}" for model in BELOW_STAGES])
     world = world_of(warehouse.workspace, "random histories", BELOW_STAGES)
     as_of = histories.AS_OF.date()
     answers = slow_reading(landing, as_of)
@@ -45,6 +45,9 @@ def stage_world(workspace: Path) -> World:
                 partial(wrong, world.connection),
             )
         )
+    for table, wrong in facts.comparisons(facts.Landing(landing, as_of)).items():
+        name = f"{table} by hand (tests/oracle/facts.py)"
+        world.checks.append(Check(name, {table}, partial(wrong, world.connection)))
     return world.ready()
 
 

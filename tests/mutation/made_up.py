@@ -22,6 +22,7 @@ import test_clv  # noqa: E402
 import test_fast_marts  # noqa: E402
 import test_growth  # noqa: E402
 import test_rfm  # noqa: E402
+import test_shared_devices  # noqa: E402
 import test_star  # noqa: E402
 import test_value  # noqa: E402
 from star_world import hundred_brands  # noqa: E402
@@ -54,11 +55,12 @@ def growth_world(workspace: Path, brands: int = 25) -> World:
     world = World("random brands", connection, placed(models, test_growth.schema))
     world.judged = set(test_growth.GROWTH)
     with facts_of(world) as facts:
-        wanted: dict[str, dict] = {table: {} for table in growth.KEYS}
-        for number in range(brands):
-            brand = growth.read(world.recorder, f"b{number:02}")
-            for table, rows in growth.answers(brand, test_growth.days_compared(number)).items():
-                wanted[table][brand.brand_id] = rows
+        wanted = growth.answers(
+            [
+                (growth.read(world.recorder, f"b{n:02}"), test_growth.days_compared(n))
+                for n in range(brands)
+            ]
+        )
     for table, rows in wanted.items():
         world.checks.append(
             Check(
@@ -121,6 +123,9 @@ def rfm_worlds(workspace: Path, populations: int = 12) -> Iterator[World]:
             world.checks.append(Check(name, relations(broken), partial(world.ask, broken)))
         world.add_dbt_checks(found)
         yield world.ready()
+    by_hand = {"observation days by hand (tests/python/test_rfm.py)": test_rfm.days_by_hand}
+    days = {"int_rfm__observation_dates": models["int_rfm__observation_dates"]}
+    yield FunctionWorld("observation days", days, by_hand)
 
 
 def value_worlds(workspace: Path) -> Iterator[World]:
@@ -154,6 +159,13 @@ def fast_world(workspace: Path) -> FunctionWorld:
     dbt_compiled.dbt(workspace, "seed", "--select", *test_fast_marts.SEEDS)
     models = code(nodes(workspace, test_fast_marts.MARTS), test_fast_marts.MARTS)
     return FunctionWorld("spells by hand", models, tests_of(test_fast_marts, ["models"]))
+
+
+def shared_world(workspace: Path) -> FunctionWorld:
+    """A tablet that two people had one after the other."""
+    models = code(nodes(workspace, test_shared_devices.MODELS), test_shared_devices.MODELS)
+    tests = tests_of(test_shared_devices, ["models"])
+    return FunctionWorld("a shared device", models, tests)
 
 
 def clv_world(workspace: Path) -> FunctionWorld:

@@ -207,6 +207,10 @@ def _numbers(node):
         return
     if node.is_string and not isinstance(node.parent, exp.Interval):
         return
+    # The number of the refresh means something to refreshes alone, and mutants are of full builds.
+    holder = node.find_ancestor(exp.Alias)
+    if holder is not None and holder.alias == "_refresh":
+        return
     if isinstance(
         node.parent,
         (exp.DataTypeParam, exp.DataType, exp.Ordered, exp.Group, exp.Round, exp.Nullif),

@@ -18,12 +18,12 @@ def models_of_project() -> set[str]:
 
 def write(keep: Path, page: Path = PAGE) -> None:
     """Counts by model and operator, every survivor with what is said about it, and the models without mutants."""
-    records = list(json.loads(keep.read_text(encoding="utf-8")).values())
-    explained = explanations()
-    page.write_text("\n".join(_lines(records, explained)) + "\n", encoding="utf-8")
+    run = json.loads(keep.read_text(encoding="utf-8"))
+    page.write_text("\n".join(_lines(run, explanations())) + "\n", encoding="utf-8")
 
 
-def _lines(records: list[dict], explained: dict[str, dict]) -> list[str]:
+def _lines(run: dict, explained: dict[str, dict]) -> list[str]:
+    records = list(run["verdicts"].values())
     by_model = defaultdict(list)
     by_operator = defaultdict(list)
     for record in records:
@@ -43,9 +43,10 @@ def _lines(records: list[dict], explained: dict[str, dict]) -> list[str]:
         f"**{whole['tried']} mutants of {len(by_model)} models: {whole['killed']} killed, {whole['equivalent']} equivalent,"
         f" {whole['survived']} survived: {rate(whole):.1%}; the target is {TARGET:.0%}.**",
         "",
-        "Of each model some mutants are chosen, the same ones each time, taking turns among the operators (`MOST=` more of",
-        "them). Mutants are of full builds: what a refresh adds is the business of the replay and late-data tests.",
-        "Verdicts are kept from run to run, so that groups of models can be judged one after the other.",
+        f"This is one run of the groups {', '.join(sorted(run['cpu_seconds']))}: at most {run['most']} mutants of each model,",
+        f"{sum(run['cpu_seconds'].values()) / 60:.0f} CPU minutes. Of each model the same mutants are chosen each time, taking turns",
+        "among the operators (`MOST=` more of them). Mutants are of full builds: what a refresh adds is the business of the",
+        "replay and late-data tests.",
         "",
         "| Model | possible | tried | killed | equivalent | survived | rate |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -85,7 +86,7 @@ def _lines(records: list[dict], explained: dict[str, dict]) -> list[str]:
         "",
         f"{len(without)} models have none on this page. Either no small world of a test holds them, so that their tests are",
         "those of the built demo world, of the landing and of identity, which take a whole build each; or their group was left",
-        f"out when this page was written (`python -m tests.mutation --groups ...`; the groups are {', '.join(GROUPS)}).",
+        f"out when this page was written (the groups are {', '.join(GROUPS)}).",
         "",
         ", ".join(f"`{model}`" for model in without) + ".",
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from tests.oracle.stages import RANKS, Answers
+from tests.oracle.stages import RANKS, Answers, direction, journeys
 
 COUNTS = [
     "fertility",
@@ -55,10 +55,20 @@ def comparisons(answers: Answers, as_of: date) -> dict[str, Callable]:
             what, read(connection), {k: dict(v) for k, v in expected.items()}
         )
 
+    by_hand = journeys(answers, as_of)
     return {
         "lifecycle.fct_stage_spells": spells,
-        "marts.stage_daily": counts("stage_daily", _daily, answers.daily),
-        "marts.stage_flows": counts("stage_flows", _flows, answers.flows),
+        "lifecycle.fct_stage_transitions": lambda connection: _different(
+            "transitions", _transitions(connection), answers.transitions
+        ),
+        "lifecycle.int_stages__origins": lambda connection: _different(
+            "origins", _origins(connection), _with_domains(connection, answers.origins)
+        ),
+        "marts.stage_journeys": lambda connection: _different(
+            "stage_journeys", _journeys(connection, as_of), by_hand
+        ),
+        "marts.stage_daily": lambda connection: _daily(connection, answers, as_of),
+        "marts.stage_flows": counts("stage_flows", _flows, _whole_flows(answers)),
         "marts.fast_daily": lambda connection: _fast(connection, answers),
         "marts.fast_periods": counts("fast_periods", _periods, answers.periods),
     }
@@ -100,23 +110,155 @@ def _spells(connection, as_of: date) -> dict:
     return found
 
 
-def _daily(connection) -> dict:
+def _named(connection) -> dict[int, tuple[str, str]]:
+    """Customers by key, each by the first of its identifiers."""
+    return {
+        key: (kind, value)
+        for key, kind, value in connection.execute(
+            """
+            select customer_key, min(identifier_type), arg_min(identifier_value, (identifier_type, identifier_value))
+            from identity.int_identity__customer_map group by customer_key
+            """
+        ).fetchall()
+    }
+
+
+def _transitions(connection) -> dict:
+    names = _named(connection)
     found: dict = {}
-    for model, brand, day, stage, customers in connection.execute(
-        "select model, brand_id, as_of_date, stage, customers from marts.stage_daily where customers <> 0"
+    for model, brand, customer, *turn in connection.execute(
+        """
+        select model, brand_id, customer_key, changed_on, from_stage, to_stage, direction
+        from lifecycle.fct_stage_transitions order by changed_on
+        """
     ).fetchall():
         if model in RANKS:
-            found.setdefault((model, brand, day), {})[stage] = customers
+            found.setdefault((model, brand, names[customer]), []).append(tuple(turn))
     return found
+
+
+def _origins(connection) -> dict:
+    names = _named(connection)
+    return {
+        (brand, names[customer]): origin
+        for brand, customer, *origin in connection.execute(
+            "select brand_id, customer_key, acquisition_channel, acquisition_domain from lifecycle.int_stages__origins"
+        ).fetchall()
+    }
+
+
+def _with_domains(connection, origins: dict) -> dict:
+    domains = dict(connection.execute("select channel, domain from reference.channels").fetchall())
+    return {key: [channel, domains.get(channel, "unknown")] for key, channel in origins.items()}
+
+
+def _journeys(connection, as_of: date) -> dict:
+    query = connection.execute("select * from marts.stage_journeys")
+    columns = [column[0] for column in query.description]
+    found = {}
+    for values in query.fetchall():
+        row = dict(zip(columns, values, strict=True))
+        key = tuple(row.pop(column) for column in ("model", "brand_id", "stage"))
+        on = row.pop("as_of_date")
+        if key[0] in RANKS:
+            found[key] = row if on == as_of else f"as of {on}"
+    return found
+
+
+def _daily(connection, answers: Answers, as_of: date) -> list[str]:
+    """Every row with somebody in the stage, coming or going, and that there is a row for every day and stage."""
+    ours = {
+        (model, brand, day, stage): tuple(figures)
+        for model, brand, day, stage, *figures in connection.execute(
+            """
+            select model, brand_id, as_of_date, stage, customers, all_customers, customer_share, entered, entered_new,
+                exited, exited_lost
+            from marts.stage_daily where customers <> 0 or entered <> 0 or exited <> 0 or entered_new <> 0 or exited_lost <> 0
+            """
+        ).fetchall()
+        if model in RANKS
+    }
+    theirs = {}
+    for model, brand, day, stage in {
+        *answers.moves,
+        *((*key, stage) for key, stages in answers.daily.items() for stage in stages),
+    }:
+        stock = answers.daily.get((model, brand, day), {})
+        everybody = sum(stock.values())
+        moves = answers.moves.get((model, brand, day, stage), {})
+        theirs[model, brand, day, stage] = (
+            stock.get(stage, 0),
+            everybody,
+            stock.get(stage, 0) / everybody if everybody else None,
+            *(moves.get(what, 0) for what in ("entered", "entered_new", "exited", "exited_lost")),
+        )
+    days = {
+        (model, brand, stage): (
+            rank,
+            first,
+            as_of,
+            (as_of - first).days + 1,
+            (as_of - first).days + 1,
+        )
+        for brand, first in answers.first_day.items()
+        for model, stages in RANKS.items()
+        for rank, stage in enumerate(stages, 1)
+    }
+    found = {
+        tuple(key): tuple(seen)
+        for *key, rank, first, last, rows, different in connection.execute(
+            """
+            select model, brand_id, stage, stage_rank, min(as_of_date), max(as_of_date), count(*),
+                count(distinct as_of_date)
+            from marts.stage_daily group by all
+            """
+        ).fetchall()
+        for seen in [(rank, first, last, rows, different)]
+        if key[0] in RANKS
+    }
+    uneven = connection.execute(
+        """
+        select distinct model, brand_id, as_of_date from marts.stage_daily
+        group by model, brand_id, as_of_date having min(all_customers) <> max(all_customers)
+            or sum(customers) <> max(all_customers) or abs(coalesce(sum(customer_share), 1) - 1) > 1e-9
+        """
+    ).fetchall()
+    return (
+        _different("stage_daily", ours, theirs)
+        + _different("days of stage_daily", found, days)
+        + [f"stage_daily {key}: its stages are not its customers" for key in uneven]
+    )
 
 
 def _flows(connection) -> dict:
     found: dict = {}
-    for model, brand, first, last, source, target, customers in connection.execute(
-        "select model, brand_id, from_date, to_date, from_stage, to_stage, customers from marts.stage_flows"
+    for model, brand, first, last, source, target, *figures in connection.execute(
+        """
+        select model, brand_id, from_date, to_date, from_stage, to_stage, customers, horizon_days, direction,
+            from_customers, flow_rate
+        from marts.stage_flows
+        """
     ).fetchall():
         if model in RANKS:
-            found.setdefault((model, brand, first, last), {})[source, target] = customers
+            found.setdefault((model, brand, first, last), {})[source, target] = tuple(figures)
+    return found
+
+
+def _whole_flows(answers: Answers) -> dict:
+    """Each flow with its horizon, its direction, the stock it comes from and its share of that."""
+    found: dict = {}
+    for (model, brand, first, last), pairs in answers.flows.items():
+        stock = answers.daily.get((model, brand, first), {})
+        found[model, brand, first, last] = {
+            (source, target): (
+                customers,
+                (last - first).days,
+                "stayed" if source == target else direction(model, source, target),
+                stock.get(source),
+                customers / stock[source] if source != "none" else None,
+            )
+            for (source, target), customers in pairs.items()
+        }
     return found
 
 

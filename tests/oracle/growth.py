@@ -1511,29 +1511,38 @@ def read(connection: duckdb.DuckDBPyConnection, brand_id: str) -> Brand:
     return brand
 
 
-def answers(brand: Brand, days: list[date]) -> dict[str, dict[tuple, dict]]:
-    """Figures by hand: table, key, column."""
-    wanted = defaultdict(dict)
-    for (table, *key), figures in expected(brand, days):
-        wanted[table][tuple(key)] = figures
+def answers(asked: list[tuple[Brand, list[date]]]) -> dict[str, dict[str, dict[tuple, dict]]]:
+    """Figures by hand of each brand, with the days on which its daily tables are asked: table, brand, key, column."""
+    wanted = {table: {brand.brand_id: {} for brand, _ in asked} for table in KEYS}
+    for brand, days in asked:
+        for (table, *key), figures in expected(brand, days):
+            wanted[table][brand.brand_id][tuple(key)] = figures
     return wanted
 
 
-def differences(connection: duckdb.DuckDBPyConnection, brand: Brand, days: list[date]) -> list[str]:
+def differences(
+    connection: duckdb.DuckDBPyConnection, asked: list[tuple[Brand, list[date]]]
+) -> list[str]:
     """Sentences about figures that the marts have otherwise."""
-    wanted = answers(brand, days)
+    wanted = answers(asked)
     return [
         sentence
         for table in KEYS
-        for sentence in table_differences(connection, table, {brand.brand_id: wanted[table]})
+        for sentence in table_differences(connection, table, wanted[table])
     ]
 
 
 def table_differences(
     connection: duckdb.DuckDBPyConnection, table: str, wanted: dict[str, dict[tuple, dict]]
 ) -> list[str]:
-    """The same for one table and any number of brands, whose figures by hand are given."""
-    query = connection.execute(f"select * from marts.{table}")
+    """The same for one table and any number of brands, whose figures by hand are given. The table is read once, and of a
+    daily one the days asked for alone."""
+    days = {key[0] for rows in wanted.values() for key in rows}
+    daily = KEYS[table][0] == "as_of_date"
+    query = connection.execute(
+        f"select * from marts.{table}" + (" where list_contains(?, as_of_date)" if daily else ""),
+        [sorted(days)] if daily else [],
+    )
     names = [column[0] for column in query.description]
     marts = {brand_id: {} for brand_id in wanted}
     for row in query.fetchall():
@@ -1551,7 +1560,7 @@ def table_differences(
                 if not same(has, figure):
                     found.append(f"{table} {brand_id} {key} {column}: {has}, by hand {figure}")
         # Of a daily table the days asked for, of the others the whole is computed anew.
-        asked = {key[0] for key in rows} if KEYS[table][0] == "as_of_date" else None
+        asked = {key[0] for key in rows} if daily else None
         found += [
             f"{table} {brand_id} {key}: not by hand"
             for key in has_rows.keys() - rows.keys()

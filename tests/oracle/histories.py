@@ -95,7 +95,7 @@ class Landing:
                 rows = [row for row in rows if not any(row is gone for gone in self.withdrawn)]
             elif batch not in batches:
                 continue
-            folder = root / entity / f"dt={batch}"
+            folder = root / entity / (f"dt={batch}" if batch else "")
             folder.mkdir(parents=True, exist_ok=True)
             columns = list(dict.fromkeys(c for row in rows for c in row))
             with (folder / "rows.csv").open("w", encoding="utf-8", newline="") as handle:
@@ -114,6 +114,8 @@ def make(count: int, seed: int) -> Landing:
 
 FIRST_BATCH = (AS_OF - timedelta(days=20)).strftime("%Y-%m-%d")
 LAST_BATCH = AS_OF.strftime("%Y-%m-%d")
+# A dated batch knows nothing of days after its own; what has no date may.
+UNDATED = ""
 
 
 def _history(landing: Landing, number: int, rng: random.Random) -> None:
@@ -197,7 +199,8 @@ def _history(landing: Landing, number: int, rng: random.Random) -> None:
                 member_id=member,
                 event=rng.choice(["join", "join", "quit", "tier"]),
                 occurred_at=written(at),
-                tier="t1",
+                tier=["", "t1", "t2"][at.day % 3],
+                channel=["store", "", "tmall"][at.day % 3],
                 **who,
             )
         for _ in range(rng.choice([0, 0, 1, 2, 4, 6])):
@@ -279,31 +282,45 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
     def someone(name: str) -> dict:
         return {"identifier_type": "member_id", "identifier_value": f"m{number}-{name}"}
 
-    def touch(name: str, number_: int, at: datetime, kind: str) -> None:
+    def touch(
+        name: str,
+        number_: int,
+        at: datetime,
+        kind: str,
+        channel: str = "tmall",
+        batch: str = LAST_BATCH,
+    ) -> None:
         landing.add(
             "touchpoints",
-            LAST_BATCH,
+            batch,
             event_id=f"e{number}-{name}-{number_}",
             source_system="x",
             brand_id=brand,
             occurred_at=at.strftime("%Y-%m-%d %H:%M:%S"),
             event_type=kind,
-            channel="tmall",
+            channel=channel,
             **someone(name),
         )
 
-    def buy(name: str, at: datetime, back: datetime | None = None) -> None:
+    def buy(
+        name: str,
+        at: datetime,
+        back: datetime | None = None,
+        paid: str = "",
+        batch: str = LAST_BATCH,
+    ) -> None:
         landing.add(
             "orders",
-            LAST_BATCH,
+            batch,
             order_id=f"o{number}-{name}",
             source_system="x",
             brand_id=brand,
             **someone(name),
             ordered_at=at.strftime("%Y-%m-%d"),
-            paid_at="",
+            paid_at=paid,
             status="paid",
             amount=10,
+            **_told_of_order(f"o{number}-{name}"),
         )
         if back is not None:
             landing.add(
@@ -344,6 +361,66 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
         datetime(2024, 3, 10),
         datetime(2024, 3, rng.choice([11, 31])) if rng.random() < 0.7 else datetime(2024, 4, 1),
     )
+    # A member who joins again and quits in one second, and one who quits and joins in it.
+    for name, days in (("card", (9, 3, 3)), ("cards", (9, 4, 3))):
+        for back, event in zip(days, ("join", "quit", "join"), strict=True):
+            landing.add(
+                "memberships",
+                LAST_BATCH,
+                brand_id=brand,
+                member_id=f"m{number}-{name}",
+                event=event,
+                tier=f"t{back}",
+                occurred_at=(AS_OF - timedelta(days=back)).strftime("%Y-%m-%d 10:00:00"),
+                **someone(name),
+            )
+    # What names no channel, a channel that the seed has not, and two channels in one second.
+    touch("nowhere", 0, AS_OF - timedelta(days=9), "login", "")
+    touch("nowhere", 1, AS_OF - timedelta(days=8), "login", "nowhere")
+    touch("nowhere", 2, AS_OF - timedelta(days=7), "login", "jd")
+    touch("silent", 0, AS_OF - timedelta(days=9), "login", "")
+    touch("both", 0, AS_OF - timedelta(days=6), "login", "tmall")
+    touch("both", 1, AS_OF - timedelta(days=6), "login", "jd")
+    # Tomorrow is not seen: a visit, an order, and a payment for an order of today.
+    tomorrow = AS_OF + timedelta(days=1)
+    touch("early", 0, tomorrow, "cart_add", batch=UNDATED)
+    buy("early", tomorrow, batch=UNDATED)
+    buy("later", AS_OF, paid=tomorrow.strftime("%Y-%m-%d %H:%M:%S"), batch=UNDATED)
+    # A buyer who was not asked who he is, with one unit back and the rest.
+    anonymous = {"identifier_type": "", "identifier_value": "", "brand_id": brand}
+    landing.add(
+        "orders",
+        LAST_BATCH,
+        order_id=f"o{number}-anonymous",
+        source_system="x",
+        ordered_at="2024-03-03 10:00:00",
+        paid_at="",
+        status="completed",
+        amount=10,
+        **anonymous,
+        **_told_of_order(f"o{number}-anonymous"),
+    )
+    for n, (day, amount) in enumerate(((4, 1), (6, 9), (7, 1))):
+        landing.add(
+            "refunds",
+            LAST_BATCH,
+            refund_id=f"o{number}-anonymous-{n}",
+            source_system="x",
+            order_id=f"o{number}-anonymous",
+            refunded_at=f"2024-03-{day:02} 10:00:00",
+            amount=amount,
+            **anonymous,
+        )
+
+
+def _told_of_order(order_id: str) -> dict:
+    """Columns that no stage asks for. A chance of their own, so that they change nothing else of the history."""
+    chance = random.Random(order_id)
+    return {
+        "channel": chance.choice(["tmall", "jd", "store", "nowhere", ""]),
+        "discount_amount": chance.choice(["", 0, 2.5]),
+        "store_id": chance.choice(["", "s7"]),
+    }
 
 
 def _order(landing, rng, moment, written, batch, brands, who, order_id) -> None:
@@ -364,6 +441,7 @@ def _order(landing, rng, moment, written, batch, brands, who, order_id) -> None:
             ["paid", "paid", "shipped", "completed", "completed", "created", "cancelled"]
         ),
         amount=amount,
+        **_told_of_order(order_id),
     )
     if rng.random() < 0.5 and amount:
         shares = rng.choice([[1], [1], [0.4, 0.6], [0.5], [0.4, 0.7]])

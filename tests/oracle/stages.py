@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from statistics import median
 
 SHANGHAI = timezone(timedelta(hours=8))
 HORIZONS = (1, 7, 30)
@@ -92,6 +93,8 @@ class Customer:
     # (purchase day, amount, [(refund day, amount)])
     orders: list[tuple[int, Decimal, list]] = field(default_factory=list)
     other_days: list[int] = field(default_factory=list)
+    # (time, channel) of touch-points and orders
+    met: list[tuple[datetime, str | None]] = field(default_factory=list)
 
     def finish(self) -> None:
         for days in self.days.values():
@@ -243,7 +246,9 @@ def stages_on(c: Customer, day: int) -> tuple[dict[str, str], dict[str, bool]]:
 class Answers:
     """spells: {(model, brand, customer): [(stage, first day, day after or None when it reaches the as-of date)]};
     daily: {(model, brand, day): Counter of stages}; flows: {(model, brand, from, to): Counter of stage pairs};
-    fast: {(brand, day): {column: value}}. Days are dates."""
+    fast: {(brand, day): {column: value}}; transitions: {(model, brand, customer): [(day, from, to, direction)]};
+    moves: {(model, brand, day, stage): Counter of entered, entered_new, exited, exited_lost};
+    origins: {(brand, customer): channel}. Days are dates."""
 
     spells: dict = field(default_factory=dict)
     daily: dict = field(default_factory=lambda: defaultdict(Counter))
@@ -252,6 +257,9 @@ class Answers:
     # {(brand, kind, period): values}
     periods: dict = field(default_factory=lambda: defaultdict(Counter))
     first_day: dict = field(default_factory=dict)
+    transitions: dict = field(default_factory=dict)
+    moves: dict = field(default_factory=lambda: defaultdict(Counter))
+    origins: dict = field(default_factory=dict)
 
 
 def answer(
@@ -270,6 +278,9 @@ def answer(
             first[brand] = min(first.get(brand, last), c.first_day())
     answers.first_day = {brand: date.fromordinal(day) for brand, day in first.items()}
     for (brand, person), c in customers.items():
+        named = [(at, channel) for at, channel in c.met if channel]
+        if named:
+            answers.origins[brand, person] = min(named)[1]
         if brand not in first or not is_person(person):
             continue
         stages = {model: [] for model in RANKS}
@@ -281,6 +292,7 @@ def answer(
             parts_by_day.append(parts)
         for model, by_day in stages.items():
             _add_spells(answers, model, brand, person, by_day, first[brand])
+            _add_turns(answers, model, brand, person, by_day, first[brand])
             for i, stage in enumerate(by_day):
                 day = date.fromordinal(first[brand] + i)
                 if stage:
@@ -365,6 +377,84 @@ def _add_spells(answers, model, brand, person, by_day, first_day) -> None:
         answers.spells[model, brand, person] = spells
 
 
+def _add_turns(answers, model, brand, person, by_day, first_day) -> None:
+    """Every day that ends in another stage than the day before it."""
+    turns, before = [], None
+    for i, stage in enumerate(by_day):
+        day = date.fromordinal(first_day + i)
+        if stage != before:
+            turns.append(
+                (
+                    day,
+                    before or "none",
+                    stage or "none",
+                    direction(model, before or "none", stage or "none"),
+                )
+            )
+            if stage:
+                moves = answers.moves[model, brand, day, stage]
+                moves["entered"] += 1
+                moves["entered_new"] += before is None
+            if before:
+                moves = answers.moves[model, brand, day, before]
+                moves["exited"] += 1
+                moves["exited_lost"] += stage is None
+        before = stage
+    if turns:
+        answers.transitions[model, brand, person] = turns
+
+
+def direction(model: str, before: str, after: str) -> str:
+    if before == "none":
+        return "new"
+    if after == "none":
+        return "lost"
+    ranks = RANKS[model]
+    return "forward" if ranks.index(after) > ranks.index(before) else "backward"
+
+
+def journeys(answers: Answers, as_of: date) -> dict[tuple[str, str, str], dict]:
+    """How long stays in a stage last and how they end, by (model, brand, stage). A stay lasts from the day of its turn to
+    the day of the next one, which says how it ended; one that still runs counts today as well."""
+    ended, running = defaultdict(list), defaultdict(list)
+    for (model, brand, _), turns in answers.transitions.items():
+        for (start, _, stage, _), after in zip(turns, [*turns[1:], None], strict=True):
+            if stage == "none":
+                continue
+            if after is None:
+                running[model, brand, stage].append((as_of - start).days + 1)
+            else:
+                ended[model, brand, stage].append((after[3], (after[0] - start).days))
+    found = {}
+    for key in ended.keys() | running.keys():
+        model, _, stage = key
+        ways = Counter(way for way, _ in ended[key])
+        stays = [days for _, days in ended[key]]
+        onward = [days for way, days in ended[key] if way == "forward"]
+        found[key] = {
+            "stage_rank": RANKS[model].index(stage) + 1,
+            "entries": len(ended[key]) + len(running[key]),
+            "current_customers": len(running[key]),
+            "ended_stays": len(ended[key]),
+            "forward_exits": ways["forward"],
+            "backward_exits": ways["backward"],
+            "lost_exits": ways["lost"],
+            "forward_rate": ways["forward"] / len(ended[key]) if ended[key] else None,
+            "lost_rate": ways["lost"] / len(ended[key]) if ended[key] else None,
+            "median_days_in_stage": median(stays) if stays else None,
+            "median_days_to_next": median(onward) if onward else None,
+            "median_days_so_far": median(running[key]) if running[key] else None,
+        }
+    most: dict = {}
+    for (model, brand, _), row in found.items():
+        leak = (row["lost_exits"], row["stage_rank"])
+        most[model, brand] = max(most.get((model, brand), (0, 0)), leak)
+    for (model, brand, _), row in found.items():
+        leak = (row["lost_exits"], row["stage_rank"])
+        row["is_leak_point"] = leak[0] > 0 and leak == most[model, brand]
+    return found
+
+
 def _add_fast(row: Counter, aipl: list, i: int, parts: dict[str, bool]) -> None:
     now = aipl[i]
     before = aipl[i - 7] if i >= 7 else None
@@ -428,6 +518,7 @@ def read_landing(
         c, day, kind = customers[brand(row), who], at.toordinal(), row["event_type"]
         value = None if row.get("value") in (None, "") else Decimal(str(row["value"]))
         c.touch_days.append(day)
+        c.met.append((at, row.get("channel")))
         c.days[kind].append(day)
         if kind == "review" and value is not None and value >= 4:
             c.days["good_review"].append(day)
@@ -478,6 +569,7 @@ def read_landing(
             continue
         c = customers[brand(row), who]
         c.other_days.append(_time(row["ordered_at"]).toordinal())
+        c.met.append((_time(row["ordered_at"]), row.get("channel")))
         bought = _time(row.get("paid_at") or row["ordered_at"])
         amount = Decimal(str(row["amount"]))
         if (

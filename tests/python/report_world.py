@@ -80,7 +80,7 @@ def _marts(connection: duckdb.DuckDBPyConnection) -> None:
         "marts.star_returning": "brand_id varchar, period_kind varchar, period_id varchar, layer varchar,"
         " buyers bigint, conversion_rate double, net_amount decimal(18, 4)",
         "marts.star_goal_flows": "brand_id varchar, period_kind varchar, period_id varchar, goal varchar,"
-        " name_zh varchar, customers bigint, flow_rate double",
+        " name_zh varchar, customers bigint, base_customers bigint, flow_rate double",
         "marts.aarrr_daily": "brand_id varchar, as_of_date date, channel varchar, new_customers bigint,"
         " registrations bigint, acquisition_cost_amount decimal(18, 4), activated bigint, activation_base bigint,"
         " logins bigint, dau bigint, mau bigint, stickiness_rate double, net_amount decimal(18, 4),"
@@ -230,8 +230,12 @@ def _brand(connection: duckdb.DuckDBPyConnection, brand: str, people: int) -> No
             [("R4",), ("anonymous",)],
         )
         insert(
-            "insert into marts.star_goal_flows values ('north', ?, '2026-05', 'acquisition', '拉新', ?, 0.04)",
-            [("month", 12), ("week", 99)],
+            "insert into marts.star_goal_flows values ('north', ?, '2026-05', ?, ?, ?, 300, 0.04)",
+            [
+                ("month", "seeding", "种草", 7),
+                ("month", "acquisition", "拉新", 12),
+                ("week", "acquisition", "拉新", 99),
+            ],
         )
         # Ten new customers a day this week, five a day the week before; one more channel that is not `all`.
         insert(

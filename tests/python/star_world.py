@@ -21,6 +21,7 @@ EDGES = [dt.date(2026, 4, 1), dt.date(2026, 4, 19), dt.date(2026, 4, 30), dt.dat
 EVENTS = [
     "ad_impression", "product_view", "product_view", "store_view", "cart_add", "cart_add", "search_brand", "message_in",
     "share", "coupon_claim", "coupon_use", "points_earn", "points_redeem", "review", "favorite", "group_leave", "live_watch",
+    "interact",
 ]  # fmt: skip
 CHANNELS = ["tmall", "ads", "miniprogram", "miniprogram", "community_group", "wecom", "a_new_one", None]  # fmt: skip
 TABLES = {
@@ -55,7 +56,7 @@ DERIVED = {
         from lifecycle.int_stages__calendar c cross join reference.stages
         left join lifecycle.int_stages__spells s on s.model = stages.model and s.stage = stages.stage
             and s.brand_id = c.brand_id and s.valid_from <= c.as_of_date and coalesce(s.valid_to, date '9999-12-31') > c.as_of_date
-        where stages.model = 'five_r' group by all""",
+        group by all""",
     "lifecycle.int_stages__origins": "select brand_id, customer_key, min(channel) as acquisition_channel"
     " from lifecycle.fct_touchpoints where channel is not null group by all",
 }  # fmt: skip
@@ -360,6 +361,10 @@ def hundred_brands(pairs: int = PAIRS, people: int = 4) -> Warehouse:
         ("38", dt.date(2026, 3, 1), dt.date(2026, 3, 8)),
     ):
         rows.add("reference.promotion_calendar", "*", f"{name}_2026", name, name, name, first, last)
+    # A brand that nobody knows yet.
+    rows.add(
+        "staging.stg_landing__campaigns", "quiet-ads", "quiet", "ads", "acquisition", "ads", AS_OF, AS_OF, None
+    )  # fmt: skip
     warehouse = Warehouse()
     warehouse.table("reference.as_of", f"select date '{AS_OF}' as as_of_date")
     for seed, types in SEEDS.items():

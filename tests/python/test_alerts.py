@@ -36,6 +36,9 @@ from orchestration.job import Settings, conclude, tell
 
 SECRET = "SEC-planted"
 NOW = 1_782_800_000.25
+# A letter of FAST as far as a message reads it.
+LETTER = {"letter": "F", "is_rate": False, "value_text": "1,080", "change_text": "−9 (−0.8%)"}
+LETTER["drivers"] = [{"text": "离开 A 认知", "by_text": "−9"}]
 RED = Event("light", "north", "north F 可运营人群", "F", "red")
 
 
@@ -212,19 +215,35 @@ def test_the_seed_says_what_is_told_and_where():
 
 
 def test_red_and_amber_lights_are_events_and_green_ones_are_not():
-    letter = {"letter": "F", "name": "人群", "reason": "少了 9 人", "action": "今天就查"}
-    content = {"brand": "north", "as_of": "2026-06-30"}
+    letter = LETTER | {"name": "人群", "reason": "少了 9 人。", "action": "今天就查"}
+    content = {"brand": "north", "as_of": "2026-06-30", "language": "zh"}
     content["fast"] = [letter | {"light": light} for light in ("red", "green", "none", "amber")]
     red, amber = events_of_lights([content])
     assert (red.light, amber.light, red.brand_id) == ("red", "amber", "north")
-    assert red.text == "north 2026-06-30 F 人群: 少了 9 人 今天就查"
+    assert red.text == (
+        "north 6月30日 · 处理 · F 人群 1,080 (较 7 天前 −9 (−0.8%))\n少了 9 人。\n主要变动：离开 A 认知 −9\n建议：今天就查"
+    )
+    letter |= {"is_rate": True, "drivers": [], "action": None}
+    (amber,) = events_of_lights(
+        [content | {"language": "en", "fast": [letter | {"light": "amber"}]}]
+    )
+    assert (
+        amber.text == "north 30 June · Watch · F 人群 1,080 (vs 7 days ago −9 (−0.8%))\n少了 9 人。"
+    )
 
 
 def test_a_day_that_is_kept_back_is_told_in_the_words_of_the_report():
     batch = {"entity": "orders", "batch": "dt=2026-06-30", "status": "held", "reasons": "0 bytes"}
     held = event_of_hold(Hold("batches", "2026-06-30", batches=[batch]), "zh")
-    assert held.event == "held_batch" and held.text.startswith("6月30日没有发布")
+    assert held.event == "held_batch" and held.text.startswith("消费者运营日报 · 6月30日没有发布")
     assert "订单 dt=2026-06-30: 文件是空的" in held.text
+    reason = (
+        "orders batch dt=2026-06-30: `amount` is empty in 9 of 10 rows (90.0%); allowed: at most 5%"
+    )
+    counted = Hold("batches", "2026-06-30", batches=[batch | {"reasons": reason}])
+    zh, en = (event_of_hold(counted, language).text for language in ("zh", "en"))
+    assert "订单 dt=2026-06-30: amount（10 行里 9 行，90.0%）：" in zh
+    assert "Orders dt=2026-06-30: `amount` is empty in 9" in en
     failure = {"kind": "model", "name": "customers", "rows": None, "test": "", "message": "x"}
     failed = event_of_hold(Hold("build", "2026-06-30", failures=[failure]), "en")
     assert failed.event == "failed_run"
@@ -264,11 +283,11 @@ def test_a_run_tells_its_hold_and_its_lights_and_never_fails_for_it(robots, tmp_
     assert tell(settings, [], environ) == ["alert      slack: delivered"]
     conclude(settings, None)
     page = tmp_path / "north.html"
-    letter = {"letter": "F", "name": "x", "light": "red", "reason": "y", "action": None}
-    content = {"brand": "north", "as_of": "2026-06-30", "fast": [letter]}
+    letter = LETTER | {"name": "x", "light": "red", "reason": "y", "drivers": [], "action": None}
+    content = {"brand": "north", "as_of": "2026-06-30", "language": "en", "fast": [letter]}
     page.with_suffix(".json").write_text(json.dumps(content))
     assert tell(settings, [page], environ) == ["alert      slack: delivered"]
-    assert robots.calls[-1][2]["text"] == "north 2026-06-30 F x: y"
+    assert robots.calls[-1][2]["text"].endswith("F x 1,080 (vs 7 days ago −9 (−0.8%))\ny")
     chosen = Settings(tmp_path, tmp_path, tmp_path / "w.duckdb", as_of_date="2026-05-31")
     assert tell(chosen, [page], environ) == []
     page.with_suffix(".json").write_text("broken")

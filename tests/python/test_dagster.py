@@ -20,7 +20,7 @@ from orchestration.contract import load_contract
 from orchestration.hold import Hold, clear_hold, held_day, read_hold
 from orchestration.intake import BatchRecord
 from orchestration.intake.landing import FileRecord
-from orchestration.intake.registry import RegistryRow
+from orchestration.intake.registry import RegistryRow, write_registry
 from orchestration.job import Settings, locate
 from orchestration.serving import current, current_manifest
 from orchestration.warehouse import Dbt
@@ -538,6 +538,44 @@ def test_a_failed_model_names_its_table_and_a_failed_test_the_table_that_it_look
         *("test", "customers"),
         "no message",
     )
+
+
+def test_what_did_not_pass_is_named_to_whom_publishes_by_hand(defs):
+    from orchestration.assets.serving import not_passed
+
+    failed = Hold("build", "2026-06-30", failures=[{"name": "a"}, {"name": "b"}], is_built=False)
+    assert "keep what they have: a, b. Repair it" in not_passed(failed)
+    died = Hold("machine", "2026-06-30", message="disk full", is_built=False)
+    assert "keep what they have: disk full. Repair it" in not_passed(died)
+
+
+def test_what_ran_and_did_not_fail_is_read_from_the_results_of_a_build(defs, tmp_path):
+    from orchestration.assets.warehouse import NODES, failed_results, passed_names, run_results_of
+
+    file = run_results_of(Settings(tmp_path, tmp_path, tmp_path / "w.duckdb"))
+    assert file.is_relative_to(tmp_path) and passed_names(file) == failed_results(file) == []
+    model = next(key for key, node in NODES.items() if node["name"] == "fast_daily")
+    results = [(model, "success"), ("unit_test.quanyu.x.y", "pass"), ("test.quanyu.z", "fail")]
+    results += [("test.quanyu.w", "warn"), ("model.quanyu.s", "skipped")]
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        json.dumps({"results": [{"unique_id": key, "status": status} for key, status in results]})
+    )
+    assert passed_names(file) == ["fast_daily", "y", "w"]
+    assert [each["unique_id"] for each in failed_results(file)] == ["test.quanyu.z"]
+
+
+def test_a_run_looks_at_its_last_partition_and_without_any_at_the_newest_batch(tmp_path):
+    from orchestration.assets.held import settings_of
+    from orchestration.resources import warehouse_from
+
+    warehouse = warehouse_from({"QUANYU_WORKSPACE": str(tmp_path), "QUANYU_LANDING": "in"})
+    write_registry(tmp_path, [row("orders", 20)])
+    assert settings_of(warehouse, {}).as_of_date is None
+    assert settings_of(warehouse, {"dagster/partition": "2026-06-07"}).as_of_date == "2026-06-07"
+    tags = {"dagster/partition": "2026-06-07", "dagster/asset_partition_range_end": "2026-06-09"}
+    assert settings_of(warehouse, tags).as_of_date == "2026-06-09"
+    assert settings_of(warehouse, {"dagster/partition": "2026-06-20"}).as_of_date is None
 
 
 def test_keys_keep_landing_lake_and_what_is_published_apart(defs):

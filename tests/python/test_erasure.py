@@ -4,11 +4,14 @@ bring them back."""
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
+from compiled import compiled
 from support import ask
 from test_serving import small_warehouse
 
@@ -272,6 +275,23 @@ def test_the_proof_names_every_place_and_whose_landing_files_are(histories):
     assert {"identity.int_identity__identifiers", "audit.quarantine: orders"} <= places
 
 
+def test_rows_are_never_compared_with_every_listed_identifier(warehouse, tmp_path):
+    """DuckDB turns a hash in the condition of a join, or an `or` there, into a loop over all pairs: an hour at ten million
+    rows of which two thousand people want to be forgotten."""
+    (tmp_path / "lake").symlink_to(warehouse / "lake")
+    shutil.copy(warehouse / "warehouse.duckdb", tmp_path)
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as connection:
+        connection.execute("update audit.suppressed_identifiers set since_refresh = 1000")
+    models = [f"base_landing__{entity}" for entity in load_contract()]
+    sql = compiled(tmp_path, models)
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
+        for name in models:
+            ((_, plan),) = connection.execute(f"explain (format json) {sql[name]}").fetchall()
+            slow = re.findall("CROSS_PRODUCT|BLOCKWISE_NL_JOIN|NESTED_LOOP_JOIN", plan)
+            assert (name, slow) == (name, [])
+    assert "suppressed_key" in sql["base_landing__touchpoints"]
+
+
 def test_the_next_refresh_takes_nobody_for_vanished(histories):
     """Rows that an erasure deletes were followed: were they counted, everything known would be compared again."""
     counted = ask(
@@ -406,3 +426,14 @@ def test_the_blocks_of_the_warehouse_are_wiped_when_they_are_due(tmp_path, monke
     monkeypatch.setenv("QUANYU_WIPE_AFTER_DAYS", "a week")
     with pytest.raises(erasure.ErasureError, match="QUANYU_WIPE_AFTER_DAYS is `a week`"):
         erasure.wipe(tmp_path, path, said.append)
+
+
+def test_a_wipe_is_due_so_many_days_after_the_first_erasure(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUANYU_WIPE_AFTER_DAYS", "3")
+    monkeypatch.setattr(erasure, "_today", lambda: date(2026, 6, 3))
+    (tmp_path / "lake").mkdir()
+    assert erasure.wipe_due(tmp_path) is None and not erasure.is_wipe_due(tmp_path)
+    erasure._mark_state(tmp_path / "lake", unwiped_since="2026-06-01")
+    assert erasure.wipe_due(tmp_path) == date(2026, 6, 4) and not erasure.is_wipe_due(tmp_path)
+    monkeypatch.setenv("QUANYU_WIPE_AFTER_DAYS", "2")
+    assert erasure.is_wipe_due(tmp_path)

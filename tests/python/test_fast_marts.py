@@ -10,7 +10,7 @@ from compiled import Warehouse, compiled, dbt
 
 MARTS = [
     "int_stages__calendar", "int_stages__daily", "stage_flows", "fast_daily", "fast_slices", "fast_drivers",
-    "fast_periods", "stage_journeys", "customer_stages",
+    "fast_periods", "stage_journeys", "stage_daily", "customer_stages",
 ]  # fmt: skip
 SEEDS = [
     "stages",
@@ -43,6 +43,8 @@ def build(
     warehouse = Warehouse()
     for seed in ("stages", "stage_models", "promotion_calendar"):
         warehouse.seed(seed)
+    # Every model has had a version before, as after a change of rules.
+    warehouse.connection.execute("insert into reference.stage_models from reference.stage_models")
     warehouse.table("reference.as_of", f"select date '{AS_OF}' as as_of_date")
     warehouse.connection.execute("""
         create table lifecycle.int_stages__spells (model varchar, brand_id varchar, customer_key bigint, stage varchar,
@@ -223,6 +225,32 @@ def test_medians_are_of_stays_that_ended_and_of_equal_leaks_the_deeper_one_count
             median_days_so_far, is_leak_point
         from marts.stage_journeys order by stage
     """) == [("A", 3, 1, 1, 1, 7, 10, 2, False), ("I", 1, 0, 0, 1, 2, None, None, True)]
+
+
+def test_a_stock_is_what_came_less_what_went_and_a_day_without_anybody_has_a_row(models):
+    warehouse = build(
+        models,
+        spells=[
+            (1, "aipl", "A", "03-28", "03-30"),  # into I
+            (1, "aipl", "I", "03-30", "03-31"),  # lost
+            (2, "aipl", "A", "03-30", None),
+            (3, "fast_super", "super", "03-28", None),  # a part of FAST, not published
+        ],
+    )
+    assert warehouse.rows("""
+        select extract('day' from as_of_date), stage, stage_rank, customers, all_customers, customer_share, entered,
+            entered_new, exited, exited_lost
+        from marts.stage_daily where model = 'aipl' and stage in ('A', 'I') order by as_of_date, stage
+    """) == [
+        (28, "A", 1, 1, 1, 1, 1, 1, 0, 0), (28, "I", 2, 0, 1, 0, 0, 0, 0, 0),
+        (29, "A", 1, 1, 1, 1, 0, 0, 0, 0), (29, "I", 2, 0, 1, 0, 0, 0, 0, 0),
+        (30, "A", 1, 1, 2, 0.5, 1, 1, 1, 0), (30, "I", 2, 1, 2, 0.5, 1, 0, 0, 0),
+        (31, "A", 1, 1, 1, 1, 0, 0, 0, 0), (31, "I", 2, 0, 1, 0, 0, 0, 1, 1),
+    ]  # fmt: skip
+    assert (
+        warehouse.rows("select distinct model from marts.stage_daily where model like 'fast%'")
+        == []
+    )
 
 
 def test_a_customer_stands_where_he_is_today_and_it_is_known_when_he_falls(models):

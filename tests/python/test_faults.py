@@ -110,8 +110,8 @@ def opened_by_a_program(site: Site) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def another_run(site: Site) -> Iterator[dict[str, str]]:
-    held = f"held = only_run(Path({str(site.workspace)!r})); held.__enter__()"
-    imports = "from pathlib import Path; from orchestration.lock import only_run"
+    held = f"held = only('run', Path({str(site.workspace)!r}))"
+    imports = "from pathlib import Path; from orchestration.intake.lock import only"
     with process_that(f"{imports}; {held}"):
         yield {}
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pytest
 
 from orchestration.intake import text
+from orchestration.intake.columns import match_columns, without_numbers
 from orchestration.intake.landing import FileRecord, Unreadable
-from orchestration.intake.text import read_text
+from orchestration.intake.text import read_text, text_schema
 
 
 def read(path: Path, entity, content: bytes, *, fast: bool = True) -> tuple[list[dict], FileRecord]:
@@ -216,6 +217,22 @@ def test_blocks_do_not_change_what_is_read(tmp_path, contract, monkeypatch):
     monkeypatch.setattr(text, "BLOCK_BYTES", 16)
     rows, _ = read(tmp_path / "f.jsonl", contract["products"], lines)
     assert [row["_row"] for row in rows] == [n for n in range(1, 81) if n % 4 != 2]
+
+
+def test_columns_are_matched_by_name_without_case_or_blanks_and_one_that_is_there_twice_is_refused(
+    contract,
+):
+    products = contract["products"]
+    found = match_columns([" Product_ID", "NAME ", "dt", "mood", "138000"], products, dated=True)
+    assert (found.positions["product_id"], found.positions["name"]) == (0, 1)
+    assert found.extra == ("mood", "…")  # a number may be somebody's
+    assert match_columns(["product_id", "dt"], products, dated=False).extra == ("dt",)
+    assert "product_id" in match_columns(["name"], products, dated=False).missing
+    with pytest.raises(Unreadable, match="`name` appears more than once"):
+        match_columns(["name", "Name"], products, dated=False)
+    assert without_numbers("amount_2026") == "amount_2026" and without_numbers("a@b") == "…"
+    technical = ["_row", "_raw", "_problem"]
+    assert text_schema(products).names == [*technical, *products.column_names]
 
 
 def test_an_endless_record_costs_one_row_and_not_the_rest_of_the_file(

@@ -20,7 +20,14 @@ from orchestration.job import Outcome
 from orchestration.report import brands, read, render, words, write_held_reports, write_reports
 from orchestration.report.alluvial import alluvial
 from orchestration.report.charts import sparkline
-from orchestration.report.content import entity_names, headline, light_of, worst_light, z_of
+from orchestration.report.content import (
+    entity_names,
+    headline,
+    held_back,
+    light_of,
+    worst_light,
+    z_of,
+)
 from orchestration.report.pages import file_name
 from orchestration.serving import publish
 from orchestration.warehouse import BuildError
@@ -125,10 +132,15 @@ def test_a_loss_on_the_limit_is_amber_and_a_fall_that_may_be_chance_is_no_worse(
 def test_the_reason_names_what_moved_a_figure_most_in_its_direction(database, tmp_path):
     fast = {letter["letter"]: letter for letter in content_of(database, "north")["fast"]}
     assert [(d["stage"], d["by"]) for d in fast["F"]["drivers"]] == [("L", -9), ("A", -5)]
-    assert "主要变动：离开 L 忠诚 窗口到期 −9、离开 A 认知 当天有行为 −5。" in fast["F"]["reason"]
+    assert [(d["text"], d["by_text"]) for d in fast["F"]["drivers"]] == [
+        ("离开 L 忠诚（久无行为）", "−9"),
+        ("离开 A 认知（有新行为）", "−5"),
+    ]
     assert [d["by"] for d in fast["A"]["drivers"]] == [-0.025]
-    assert "达到的人数变化 −2.50 个百分点" in fast["A"]["reason"]
-    assert fast["S"]["drivers"] == [] and "主要变动" not in fast["S"]["reason"]
+    assert [(d["text"], d["by_text"]) for d in fast["A"]["drivers"]] == [
+        ("从 各层 加深的人", "−2.50")
+    ]
+    assert fast["S"]["drivers"] == []
     # A dimension that is new to the table is spoken of, too.
     more = tmp_path / "more.duckdb"
     shutil.copy2(database, more)
@@ -137,12 +149,16 @@ def test_the_reason_names_what_moved_a_figure_most_in_its_direction(database, tm
             "alter table marts.fast_drivers add column acquisition_channel varchar default 'tmall'"
         )
         connection.execute("alter table marts.fast_drivers add column shop varchar default 'S1'")
-    reason = content_of(more, "north")["fast"][0]["reason"]
-    assert "窗口到期 −9" in reason  # the steps are not cut into pieces by the new dimensions
-    assert "按来源渠道最多的是天猫旗舰店 −12、按shop最多的是S1 −12" in reason
-    reason = content_of(more, "north", "en")["fast"][0]["reason"]
-    assert "left L Loyalty as a window ran out −9" in reason
-    assert "by acquisition channel most of all Tmall flagship store −12" in reason
+    # The steps are not cut into pieces by the new dimensions.
+    assert [(d["text"], d["by"]) for d in content_of(more, "north")["fast"][0]["drivers"]] == [
+        ("离开 L 忠诚（久无行为）", -9),
+        ("离开 A 认知（有新行为）", -5),
+        ("来源渠道：天猫旗舰店", -12),
+        ("shop：S1", -12),
+    ]
+    said = [d["text"] for d in content_of(more, "north", "en")["fast"][0]["drivers"]]
+    assert said[0] == "Left L Loyalty (silent too long)"
+    assert said[2] == "Acquired through: Tmall flagship store"
 
 
 def test_star_is_that_of_the_last_complete_month(database):
@@ -160,7 +176,10 @@ def test_star_is_that_of_the_last_complete_month(database):
         30,
     )
     assert r5["forward_rate"] is None and r5["money"] is None and r5["member_share"] == 0.5
-    assert [(goal["name"], goal["customers"]) for goal in star["goals"]] == [("拉新", 12)]
+    assert [(g["name"], g["customers"], g["base_customers"]) for g in star["goals"]] == [
+        ("拉新", 12, 300),
+        ("种草", 7, 300),
+    ]
     assert content_of(database, "north", "en")["star"]["goals"][0]["name"] == "Win new people"
     assert content_of(database, "solo")["star"] is None
 
@@ -308,7 +327,7 @@ def test_a_day_with_held_batches_says_so_first_and_why(held_database, database):
     newest, orders, refunds = content["held"]
     assert newest["batch"] == "dt=2026-07-01"  # why the day is not newer
     assert orders["name"] == "订单" and orders["reasons"] == [
-        "必填字段为空的行太多。请让来源补填，或修正导出映射。"
+        "amount（310 行里 160 行，51.6%）：必填字段为空的行太多。请让来源补填，或修正导出映射。"
     ]
     assert orders["sentences"][0].startswith("`amount` is empty in 160 of 310 rows (51.6%)")
     assert refunds["is_redelivery"] and not orders["is_redelivery"]
@@ -455,7 +474,8 @@ def test_numbers_are_written_for_people():
         and words.signed(-1234) == "−1,234"
         and words.signed(-0.01, 1) == "±0.0"
     )
-    assert words.money(219024.19, "zh") == "21.9 万" and words.money(219024.19, "en") == "219.0 K"
+    assert words.money(219024.19, "zh") == "21.9 万" and words.money(219024.19, "en") == "219.0K"
+    assert words.money(9830.5, "zh") == words.money(9830.5, "en") == "9,830"
     assert words.day("2026-06-30", "zh", with_year=True) == "2026年6月30日"
     assert words.day("2026-06-30", "en") == "30 June"
 
@@ -478,13 +498,30 @@ def test_ids_phones_and_addresses_are_masked_and_days_are_not():
             "没传完",
         ),
         ("the header is not valid UTF-8 and looks like GBK: save the file as UTF-8", "UTF-8"),
-        ("`paid_at` cannot be read in 9 of 10 rows (90.0%); allowed: at most 5%", "无法识别"),
+        (
+            "`paid_at` cannot be read in 9 of 10 rows (90.0%); allowed: at most 5%",
+            "paid_at（10 行里 9 行，90.0%）：很多值无法识别",
+        ),
+        ("missing required columns `order_id`, `amount`; allowed: none", "order_id、amount：缺少"),
         ("something new", "见检查原文"),
     ],
 )
 def test_a_sentence_of_the_gate_is_plain_chinese(sentence, says):
     assert says in words.held_in_words(sentence, "zh")
     assert words.held_in_words(sentence, "en") == sentence
+
+
+def test_a_day_that_is_kept_back_says_why_without_a_number_of_a_person():
+    hold = Hold("machine", "2026-07-01", message="disk full\nto do: call 13912345678")
+    said = held_back(hold, date(2026, 6, 30), words.texts("en"), "en")
+    assert said["headline"] == "1 July was not published; these are the figures of 30 June."
+    assert (said["reasons"], said["sentences"]) == ([], ["disk full", "to do: call …"])
+    failure = {"kind": "model", "name": "customers", "rows": None, "test": "", "message": "no"}
+    said = held_back(
+        hold.with_(kind="build", failures=[failure] * 2), date(2026, 6, 30), words.texts("zh"), "zh"
+    )
+    assert said["reasons"] == ["表 customers 没有建成。"]  # once
+    assert said["sentences"][0] == "customers: no"
 
 
 def test_the_worst_light_of_a_day_is_red_before_amber_before_green():

@@ -223,6 +223,27 @@ def test_random_populations_with_heavy_ties_agree_with_the_oracle(models):
     check_laws(warehouse)
 
 
+def test_it_is_looked_at_month_ends_from_the_first_purchase_on_and_today(models):
+    scheme, sql = models
+    if scheme == "fixed":  # the days are those of every scheme
+        days_by_hand(sql)
+
+
+def days_by_hand(sql: dict[str, str]) -> None:
+    bought = ("s", "o", "b1", 1, "tmall", "public", "paid", dt.date(2026, 2, 10), Decimal(9), dt.date(2026, 2, 10), None)  # fmt: skip
+    warehouse = landed([bought], [])
+    for today, wanted in (
+        ("2026-03-17", [("2026-02-28", False, True), ("2026-03-17", True, False)]),
+        ("2026-03-31", [("2026-02-28", False, True), ("2026-03-31", True, True)]),
+        ("2026-02-11", [("2026-02-11", True, False)]),
+        (None, []),
+    ):
+        warehouse.connection.execute("update reference.as_of set as_of_date = ?", [today])
+        run(warehouse, {"int_rfm__observation_dates": sql["int_rfm__observation_dates"]})
+        found = warehouse.rows("select * from lifecycle.int_rfm__observation_dates order by 1")
+        assert [(str(day), *flags) for day, *flags in found] == wanted, today
+
+
 # Rows whose shares and means are not those of the counts beside them, or whose whole is not that of all rows.
 SHARES = {
     "rfm_segments": """

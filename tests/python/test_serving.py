@@ -9,14 +9,18 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import duckdb
+import pandas
 import pytest
+import sqlalchemy
 from support import PROJECT, ask, land, settings
 
+from orchestration.intake import Admission
 from orchestration.intake.registry import RegistryRow
-from orchestration.job import report_lines
+from orchestration.job import Outcome, publication_lines, report_lines
 from orchestration.serving import (
     Description,
     ServingError,
@@ -213,6 +217,49 @@ def test_readers_in_a_loop_see_whole_versions_while_two_are_published(tmp_path):
         said, complaints = reader.communicate(timeout=60)
         assert reader.returncode == 0, complaints
         assert "2026-06-03" in said
+
+
+def test_python_and_sqlalchemy_read_the_published_file_and_may_not_write_it(tmp_path):
+    database = small_warehouse(tmp_path / "w.duckdb", "2026-06-30")
+    file = publish(database, tmp_path / "serving").version / "quanyu.duckdb"
+    with duckdb.connect(str(file), read_only=True) as reader:
+        assert reader.sql("from marts.customers").df().shape == (2000, 4)
+        with pytest.raises(duckdb.Error, match="read-only"):
+            reader.execute("delete from marts.customers")
+    engine = sqlalchemy.create_engine(f"duckdb:///{file}", connect_args={"read_only": True})
+    with engine.connect() as reader:
+        count = sqlalchemy.text("select count(*), max(last_activity_on) from marts.customers")
+        assert reader.execute(count).one() == (2000, date(2026, 6, 30))
+        with pytest.raises(sqlalchemy.exc.DBAPIError, match="read-only"):
+            reader.execute(sqlalchemy.text("delete from marts.customers"))
+    names = sqlalchemy.inspect(engine).get_table_names("marts")
+    assert any("customers" in name for name in names)
+    engine.dispose()
+    # Without DuckDB: Parquet by pandas, as a spreadsheet's CSV with the mark that Excel needs.
+    rows = pandas.read_parquet(file.parent / "marts" / "customers.parquet")
+    rows.to_csv(tmp_path / "customers.csv", index=False, encoding="utf-8-sig")
+    assert (tmp_path / "customers.csv").read_bytes().startswith(b"\xef\xbb\xbfcustomer_id")
+    assert len(pandas.read_csv(tmp_path / "customers.csv", dtype=str)) == len(rows) == 2000
+
+
+def test_the_end_of_a_run_says_what_readers_see_and_why(tmp_path):
+    chosen = settings(tmp_path, tmp_path)
+    database = small_warehouse(tmp_path / "warehouse.duckdb", "2026-06-30")
+    first = publish(database, tmp_path / "serving")
+
+    def said(publication, *blocking) -> str:
+        nothing = Admission(None, [], [], tmp_path)
+        outcome = Outcome(nothing, [], None, list(blocking), publication)
+        return "\n".join(publication_lines(chosen, outcome))
+
+    assert said(first).endswith("current/quanyu.duckdb")
+    assert said(publish(database, tmp_path / "serving")).endswith("(nothing has changed)")
+    past = small_warehouse(tmp_path / "past.duckdb", "2026-05-31", source="chosen")
+    assert "readers keep the newer day" in said(publish(past, tmp_path / "serving"))
+    held = RegistryRow("orders", "dt=2026-07-01", date(2026, 7, 1), "held")
+    kept = said(None, held)
+    assert f"readers keep {first.version.name}" in kept and "orders dt=2026-07-01" in kept
+    assert "ACCEPT_HELD=1" in kept
 
 
 def test_a_reader_keeps_the_file_that_it_has_open_even_when_its_version_is_removed(tmp_path):

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from demo.world import build as build_world
-from tests.oracle import demo_landing, histories, stages
+from tests.oracle import demo_landing, facts, histories, stages
 from tests.oracle.compare import differences, spells_of
 from tests.oracle.warehouse import PROJECT, Warehouse
 
@@ -72,6 +72,15 @@ def test_random_histories_agree_with_the_slow_reading_after_late_data(grown):
     warehouse, landing = grown
     as_of = histories.AS_OF.date()
     assert differences(warehouse.database, _answers(landing, as_of), as_of) == []
+
+
+def test_the_facts_below_the_stages_agree_with_a_plain_reading_of_the_landing(grown):
+    """Orders less what came back, touch-points, memberships and relationships, each with all its columns."""
+    warehouse, landing = grown
+    read = facts.Landing(landing, histories.AS_OF.date())
+    assert read.orders and read.touchpoints and read.memberships and read.relationships
+    with duckdb.connect(str(warehouse.database), read_only=True) as connection:
+        assert [x for wrong in facts.comparisons(read).values() for x in wrong(connection)] == []
 
 
 METRICS = [
@@ -275,7 +284,13 @@ def test_every_customer_of_a_demo_world_of_two_years_agrees_with_the_slow_readin
     warehouse = Warehouse(tmp_path / "workspace")
     warehouse.admit(tmp_path / "world" / "landing")
     warehouse.build(
-        select=[f"+{mart}" for mart in (*ENGINE, *LEDGER[:-1], "stage_daily", "fast_periods")]
+        select=[
+            f"+{mart}"
+            for mart in (
+                *(*ENGINE, *LEDGER[:-1], "stage_daily", "stage_journeys", "fast_periods"),
+                *("fct_stage_transitions", "int_stages__origins"),
+            )
+        ]
     )
     surfaces = {
         (kind, landed): normal

@@ -66,8 +66,7 @@ int_star__customer_periods as (
         cast(touches.message_count as integer) as message_count,
         {%- for deed, bit in {
             'has_message': 1, 'has_message_in': 2, 'has_share': 4, 'has_cart_add': 8, 'has_coupon_claim': 16,
-            'has_coupon_use': 32, 'has_points_redeem': 64, 'has_purchase': 128, 'is_active': 256,
-            'is_active_in_group': 512,
+            'has_coupon_use': 32, 'has_points_redeem': 64, 'is_active': 256, 'is_active_in_group': 512,
         }.items() %}
         cast(case when (touches.deeds & {{ bit }}) <> 0 then 1 else 0 end as tinyint) as {{ deed }},
         {%- endfor %}

@@ -35,7 +35,7 @@ touch_point_keys as (
 
 {% set deeds = {
     'message': 1, 'message_in': 2, 'share': 4, 'cart_add': 8, 'coupon_claim': 16, 'coupon_use': 32,
-    'points_redeem': 64, 'purchase': 128,
+    'points_redeem': 64,
 } -%}
 int_star__touch_keys as (
     select

@@ -1,0 +1,233 @@
+"""The facts below the stages once more, row by row from the files of a landing folder: orders with what came back of
+them, touch-points, memberships and relationships, as the contract (models/staging/landing) and METRICS.md sections 0.1 to
+0.5 have them. A customer is named by the first of its identifiers, as in tests/oracle/stages.py."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+from tests.oracle.stages import ENDS, STARTS, _time, people, rows
+
+SEEDS = Path(__file__).parents[2] / "seeds"
+KINDS = {
+    "follower": "follower",
+    "wecom": "wecom_contact",
+    "group": "group_member",
+    "member": "member",
+}
+ORDER = [
+    "brand_id", "is_anonymous", "ordered_at", "ordered_on", "paid_at", "purchased_on", "status", "channel",
+    "channel_domain", "store_id", "gross_amount", "discount_amount", "paid_amount", "refunded_amount", "net_amount",
+    "refund_count", "first_refunded_on", "valid_from", "valid_to", "is_valid_purchase",
+]  # fmt: skip
+TOUCH = [
+    "brand_id",
+    "occurred_at",
+    "occurred_on",
+    "event_type",
+    "channel",
+    "staff_id",
+    "content_id",
+]
+MEMBERSHIP = ["quit_at", "valid_from", "valid_to", "last_tier", "join_channel"]
+
+
+class Landing:
+    """`orders` {(source, id): (customer or None, *ORDER)}, `touchpoints` {(source, id): (customer, *TOUCH)},
+    `memberships` {(brand, customer, joined at): MEMBERSHIP}, `relationships` {(brand, customer, kind, name, from): to}."""
+
+    def __init__(self, root: Path, as_of: date) -> None:
+        self.root, self.as_of = root, as_of
+        self.names = people(root, as_of)
+        with (SEEDS / "channels.csv").open(encoding="utf-8", newline="") as handle:
+            self.domains = {row["channel"]: row["domain"] for row in csv.DictReader(handle)}
+        self.orders = self._orders()
+        self.touchpoints = self._touchpoints()
+        self.memberships = self._memberships()
+        self.relationships = self._relationships()
+
+    def _rows(self, entity: str, key: tuple[str, ...], moment: str) -> list[dict]:
+        """Up to the as-of date; what is empty is missing."""
+        found = [
+            {column: value or None for column, value in row.items()}
+            for row in rows(self.root, entity, key)
+        ]
+        return [row for row in found if _time(row[moment]).date() <= self.as_of]
+
+    def _person(self, kind: str | None, value: str | None) -> tuple[str, str] | None:
+        return self.names.get((kind, value), (kind, value)) if kind else None
+
+    def _orders(self) -> dict:
+        back = defaultdict(list)
+        for row in self._rows("refunds", ("source_system", "refund_id"), "refunded_at"):
+            back[row["source_system"], row.get("order_id")].append(
+                (_time(row["refunded_at"]), Decimal(row["amount"]))
+            )
+        found = {}
+        for row in self._rows("orders", ("source_system", "order_id"), "ordered_at"):
+            key = (row["source_system"], row["order_id"])
+            ordered, paid = _time(row["ordered_at"]), row["paid_at"] and _time(row["paid_at"])
+            bought = (paid or ordered).date()
+            amount, discount = Decimal(row["amount"]), Decimal(row["discount_amount"] or 0)
+            refunds = sorted(back[key])
+            counts = row["status"] in ("paid", "shipped", "completed") and amount > 0
+            gone = next(
+                (
+                    at.date()
+                    for n, (at, _) in enumerate(refunds, 1)
+                    if sum(money for _, money in refunds[:n]) >= amount
+                ),
+                None,
+            )
+            returned = sum((money for _, money in refunds), Decimal(0))
+            found[key] = (
+                self._person(row["identifier_type"], row["identifier_value"]),
+                row.get("brand_id") or "default",
+                row["identifier_type"] is None,
+                ordered,
+                ordered.date(),
+                paid,
+                bought,
+                row["status"],
+                row["channel"],
+                self.domains.get(row["channel"], "unknown"),
+                row["store_id"],
+                amount + discount,
+                discount,
+                amount,
+                returned,
+                amount - returned,
+                len(refunds),
+                refunds[0][0].date() if refunds else None,
+                bought if counts else None,
+                gone if counts else None,
+                counts and bought <= self.as_of and gone is None,
+            )
+        return found
+
+    def _touchpoints(self) -> dict:
+        return {
+            (row["source_system"], row["event_id"]): (
+                self._person(row["identifier_type"], row["identifier_value"]),
+                row.get("brand_id") or "default",
+                _time(row["occurred_at"]),
+                _time(row["occurred_at"]).date(),
+                *(row.get(column) for column in TOUCH[3:]),
+            )
+            for row in self._rows("touchpoints", ("source_system", "event_id"), "occurred_at")
+        }
+
+    def _memberships(self) -> dict:
+        cards = defaultdict(dict)
+        key = ("brand_id", "member_id", "event", "occurred_at")
+        for row in self._rows("memberships", key, "occurred_at"):
+            # At one instant the end comes last.
+            moment = (_time(row["occurred_at"]), row["event"] == "quit", row["event"])
+            cards[row["brand_id"], row["member_id"]][moment] = row
+        found = {}
+        for (brand, member), events in cards.items():
+            stays: list[list] = []  # [joined, quit or None, channel]
+            for at, _, event in sorted(events):
+                running = bool(stays) and stays[-1][1] is None
+                if event == "join" and not running:
+                    stays.append([at, None, events[at, False, event]["channel"]])
+                if event == "quit" and running:
+                    stays[-1][1] = at
+            for joined, left, channel in stays:
+                if left is not None and left.date() == joined.date():
+                    continue
+                told = [
+                    (at, row["tier"])
+                    for (at, _, _), row in events.items()
+                    if row["tier"] and joined <= at and (left is None or at < left)
+                ]
+                who = self._person("member_id", member)
+                found[brand, who, joined] = (
+                    left,
+                    joined.date(),
+                    left and left.date(),
+                    max(told)[1] if told else None,
+                    channel,
+                )
+        return found
+
+    def _relationships(self) -> dict:
+        events = defaultdict(list)
+        for customer, brand, at, _, kind, channel, staff, content in self.touchpoints.values():
+            if kind in STARTS or kind in ENDS:
+                what = STARTS.get(kind) or ENDS[kind]
+                which = {"follower": channel, "wecom": staff, "group": content}[what] or ""
+                events[brand, customer, KINDS[what], which].append((at, kind in ENDS))
+        found = {
+            (brand, customer, "member", joined): {start: end}
+            for (brand, customer, joined), (_, start, end, *_) in self.memberships.items()
+        }
+        for key, happened in events.items():
+            # The state at the end of each day on which something happened.
+            ends = {at.date(): is_end for at, is_end in sorted(happened)}
+            spells: dict = {}
+            start = None
+            for day, is_end in ends.items():
+                if is_end and start is not None:
+                    spells[start], start = day, None
+                if not is_end and start is None:
+                    start = day
+                    spells[start] = None
+            found[key] = spells
+        return {
+            (*key[:3], None if key[2] == "member" else key[3], start): end
+            for key, spells in found.items()
+            for start, end in spells.items()
+        }
+
+
+def comparisons(landing: Landing) -> dict[str, Callable]:
+    """By table, what on a connection names its differences from the plain reading."""
+
+    def compare(what: str, theirs: dict, keys: list[str], columns: list[str], table: str):
+        def wrong(connection) -> list[str]:
+            names = {
+                key: (kind, value)
+                for key, kind, value in connection.execute(
+                    """
+                    select customer_key, min(identifier_type),
+                        arg_min(identifier_value, (identifier_type, identifier_value))
+                    from identity.int_identity__customer_map group by customer_key
+                    """
+                ).fetchall()
+            }
+            ours = defaultdict(list)
+            for row in connection.execute(
+                f"select {', '.join([*keys, *columns])} from {table}"
+            ).fetchall():
+                named = dict(zip([*keys, *columns], row, strict=True))
+                named["customer_key"] = names.get(named["customer_key"])
+                if named.get("relationship") == "member":
+                    named["relationship_key"] = None
+                ours[tuple(named[k] for k in keys)].append(tuple(named[c] for c in columns))
+            return [
+                f"{what} {key}: warehouse {ours.get(key)}, by hand {theirs.get(key)}"
+                for key in sorted({*ours, *theirs}, key=str)
+                if ours.get(key) != [theirs.get(key)]
+            ]
+
+        return wrong
+
+    one = {key: (end,) for key, end in landing.relationships.items()}
+    return {
+        f"lifecycle.{table}": compare(table, rows_, keys, columns, f"lifecycle.{table}")
+        for table, rows_, keys, columns in (
+            ("fct_orders", landing.orders, ["source_system", "order_id"], ["customer_key", *ORDER]),
+            ("fct_touchpoints", landing.touchpoints, ["source_system", "event_id"], ["customer_key", *TOUCH]),
+            ("fct_membership_spells", landing.memberships, ["brand_id", "customer_key", "joined_at"], MEMBERSHIP),
+            (
+                "fct_relationship_spells", one,
+                ["brand_id", "customer_key", "relationship", "relationship_key", "valid_from"], ["valid_to"],
+            ),
+        )
+    }  # fmt: skip
