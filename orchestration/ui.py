@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestration.job import Settings
+from orchestration.warehouse import environment_with
 
 # One run at a time holds a pool, so the DuckDB file has one writer; the next run waits in the queue.
 INSTANCE = """\
@@ -52,5 +53,7 @@ def command(python: str, port: int) -> list[str]:
 def start(settings: Settings, port: int, environ: Mapping[str, str] = os.environ) -> None:
     """Become the server; does not return."""
     arguments = command(sys.executable, port)
-    settings.dbt.parse()
+    # dbt's helper process outlives it by a moment and would warn of semaphores that it has to clean up.
+    with environment_with({"PYTHONWARNINGS": "ignore"}):
+        settings.dbt.parse()
     os.execve(arguments[0], arguments, {**environ, **environment(settings)})

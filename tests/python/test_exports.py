@@ -26,7 +26,7 @@ from orchestration.exports import (
     read_suppressions,
     safe_cell,
 )
-from orchestration.identifiers import key_of
+from orchestration.identifiers import key_of, normalised
 from orchestration.job import Settings, export_standing
 
 # customer, is_hold_out, consent channels, identifiers
@@ -339,3 +339,15 @@ def test_the_counts_of_an_export_are_those_that_the_audience_was_told(warehouse,
     )
     assert (less.suppressed, less.customers) == (1, full.customers - 1)
     assert less.members == full.members
+
+
+def test_an_identifier_is_written_one_way_however_it_was_typed():
+    cases = [("phone", "+86 139-1111-2222", "13911112222"), ("phone", "０１３９", "0139")]
+    cases += [("phone", "A" * 32, "a" * 32), ("phone", "none", None)]
+    cases += [("email", "A@B.c", "a@b.c"), ("as_is", "A", "A")]
+    for normaliser, landed, kept in cases:
+        value = normalised(f"'{normaliser}'", f"'{landed}'")
+        assert duckdb.execute(f"select {value}").fetchone() == (kept,), landed
+    keys = [key_of("'phone'", value) for value in ("'1'", "'1'", "'2'", "null::varchar")]
+    one, same, other, nothing = duckdb.execute(f"select {', '.join(keys)}").fetchone()
+    assert one == same != other and nothing is None
