@@ -29,7 +29,7 @@ from star_world import hundred_brands  # noqa: E402
 
 from tests.mutation import units  # noqa: E402
 from tests.mutation.worlds import Check, FunctionWorld, World, relations  # noqa: E402
-from tests.oracle import growth, star  # noqa: E402
+from tests.oracle import campaigns, growth, scenarios, star  # noqa: E402
 
 
 def nodes(workspace: Path, models: list[str], variables: str = "{}") -> list:
@@ -87,14 +87,27 @@ def star_worlds(workspace: Path, pairs: int = 10) -> Iterator[World]:
     world = World("random brands", hundred_brands(pairs).connection, placed(models, schema)).built()
     with facts_of(world) as facts:
         known = star.read_facts(world.recorder.ask)
-    answers = star.answers(known) | {
-        "attribution": star.attribution(known),
-        "product_performance": star.products(known, test_star.AGAIN_DAYS),
-    }
-    keys = star.KEYS | {
-        "attribution": test_star.CREDIT,
-        "product_performance": ["brand_id", "month", "product_id"],
-    }
+        counted = star.answers(known)
+        others = campaigns.answers(world.recorder.ask) | scenarios.answers(
+            known, world.recorder.ask, test_star.AGAIN_DAYS, counted
+        )
+    answers = (
+        counted
+        | others
+        | {
+            "attribution": star.attribution(known),
+            "product_performance": star.products(known, test_star.AGAIN_DAYS),
+        }
+    )
+    keys = (
+        star.KEYS
+        | campaigns.KEYS
+        | scenarios.KEYS
+        | {
+            "attribution": test_star.CREDIT,
+            "product_performance": ["brand_id", "month", "product_id"],
+        }
+    )
     for table, expected in answers.items():
         compare = partial(star.differences, table, keys[table], expected, world.ask)
         name = f"{table} by hand (tests/oracle/star.py)"

@@ -91,6 +91,8 @@ def _type(name: str, values: list) -> str:
         if name.endswith(ending):
             return kind
     found = [v for v in values if v is not None]
+    if not found and name in ("valid_from", "valid_to"):
+        return "timestamp"
     if found and all(isinstance(v, bool) for v in found):
         return "boolean"
     if found and all(isinstance(v, int) for v in found):

@@ -361,9 +361,9 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
         datetime(2024, 3, 10),
         datetime(2024, 3, rng.choice([11, 31])) if rng.random() < 0.7 else datetime(2024, 4, 1),
     )
-    # A member who joins again and quits in one second, and one who quits and joins in it.
-    for name, days in (("card", (9, 3, 3)), ("cards", (9, 4, 3))):
-        for back, event in zip(days, ("join", "quit", "join"), strict=True):
+    # A member who joins again and quits in one second, and a stranger who does.
+    for name, days in (("card", (9, 3, 3)), ("cards", (3, 3))):
+        for back, event in zip(days, ("join", "quit", "join")[-len(days) :], strict=True):
             landing.add(
                 "memberships",
                 LAST_BATCH,
@@ -378,9 +378,38 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
     touch("nowhere", 0, AS_OF - timedelta(days=9), "login", "")
     touch("nowhere", 1, AS_OF - timedelta(days=8), "login", "nowhere")
     touch("nowhere", 2, AS_OF - timedelta(days=7), "login", "jd")
+    touch("after", 0, AS_OF - timedelta(days=7), "login", "tmall")
     touch("silent", 0, AS_OF - timedelta(days=9), "login", "")
     touch("both", 0, AS_OF - timedelta(days=6), "login", "tmall")
     touch("both", 1, AS_OF - timedelta(days=6), "login", "jd")
+    # A follower for a day beside one for longer.
+    day = AS_OF - timedelta(days=5)
+    touch("morning", 0, day + timedelta(hours=9), "follow")
+    touch("morning", 1, day + timedelta(hours=20), "unfollow")
+    touch("noon", 0, day + timedelta(hours=12), "follow")
+    # A brand that has only written so far.
+    landing.add(
+        "campaigns",
+        FIRST_BATCH,
+        campaign_id=f"q{number}",
+        brand_id=f"h{number}q",
+        name="q",
+        scenario="promotion",
+        starts_on="2021-01-01",
+        ends_on="2024-12-31",
+    )
+    for back in (100, 40):
+        sent = (AS_OF - timedelta(days=back)).strftime("%Y-%m-%d 10:00:00")
+        landing.add(
+            "messages",
+            LAST_BATCH,
+            message_id=f"q{number}-{back}",
+            channel="sms",
+            campaign_id=f"q{number}",
+            sent_at=sent,
+            delivered_at=sent,
+            **someone("reader"),
+        )
     # Tomorrow is not seen: a visit, an order, and a payment for an order of today.
     tomorrow = AS_OF + timedelta(days=1)
     touch("early", 0, tomorrow, "cart_add", batch=UNDATED)
