@@ -29,7 +29,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .PHONY: help run report export ui bi-up bi-down publish-postgres rollback test lint soak mutation bench clean lock setup \
-	spark-up spark-down spark-build parity setup-spark
+	spark-up spark-down spark-build spark-report parity setup-spark
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -99,7 +99,11 @@ spark-build: setup-spark  ## build what WORKSPACE (var/demo) has landed on that 
 	@QUANYU_WORKSPACE=$(abspath $(or $(WORKSPACE),var/demo)) QUANYU_SPARK_PORT=$(SPARK_PORT) $(SPARK_PYTHON) -m orchestration.spark \
 		build --exclude-resource-type test unit_test $(if $(FULL_REFRESH),--full-refresh)
 
-parity: setup-spark  ## build on both engines and compare every public table (PARITY=name LANDING=folder; else a small demo world)
+spark-report: setup-spark  ## write the health report of what Spark has built for WORKSPACE (REPORT_LANGUAGE=en)
+	@QUANYU_WORKSPACE=$(abspath $(or $(WORKSPACE),var/demo)) QUANYU_SPARK_PORT=$(SPARK_PORT) $(SPARK_PYTHON) -m orchestration.spark \
+		report $(REPORT_LANGUAGE)
+
+parity: setup-spark  ## build on both engines, compare every public table (PARITY=name LANDING=folder; DAYS, KILL, WORKERS: scripts/parity)
 	@PYTHON=$(SPARK_PYTHON) scripts/parity $(or $(PARITY),demo) $(if $(LANDING),"$(LANDING)")
 
 setup-spark: .venv-spark/lock

@@ -1,16 +1,15 @@
 """Are the tables of DuckDB and Spark the same? Every public table, row by row.
 
-    python -m scripts.parity WORKSPACE [--write NAME]
+    python -m scripts.parity WORKSPACE [--write NAME] [--built TEXT]
 
 WORKSPACE has the DuckDB warehouse; Spark's tables are asked for through the Thrift server (QUANYU_SPARK_PORT) and read as the
 Parquet files they are. Rows are paired by the primary key of the contract. Everything must be equal, floats within 1e-9
-of their size. `--write` puts the result into docs/engines.md.
+of their size. `--write` puts the result into docs/engines.md, `--built` says there how Spark's tables were made.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 import click
 import duckdb
 
+from orchestration.spark import connect, spark_relation
 from orchestration.warehouse import MANIFEST, PROJECT
 
 PAGE = PROJECT / "docs" / "engines.md"
@@ -113,30 +113,23 @@ def public_tables(manifest: Mapping) -> dict[str, list[str]]:
     return dict(sorted(tables.items()))
 
 
-def spark_relation(cursor, table: str) -> str | None:
-    """Spark's table as a relation for DuckDB: its Parquet files, or an empty set of its columns; None when there is none."""
-    schema, name = table.split(".")
-    cursor.execute(f"show tables in {schema} like '{name}'")
-    if not cursor.fetchall():
-        return None
-    cursor.execute(f"describe formatted {table}")
-    if any(row[0] == "Type" and row[1] == "VIEW" for row in cursor.fetchall()):
-        cursor.execute("create schema if not exists quanyu_work")
-        cursor.execute(f"drop table if exists quanyu_work.parity_{name}")
-        cursor.execute(f"create table quanyu_work.parity_{name} as select * from {table}")
-        table = f"quanyu_work.parity_{name}"
-    cursor.execute(f"select distinct _metadata.file_path from {table}")
-    files = [re.sub("^file:/*", "/", row[0]) for row in cursor.fetchall()]
-    if files:
-        return f"read_parquet({files})"
-    cursor.execute(f"describe {table}")
-    columns = ", ".join(f'null as "{row[0]}"' for row in cursor.fetchall())
-    return f"(select {columns} where 1 = 0)"
+def summary(results: Sequence[Result], built: str = "") -> str:
+    """One sentence on all of them."""
+    same = sum(result.is_same for result in results)
+    filled = sum(result.duckdb_rows > 0 for result in results)
+    largest = max((result.largest for result in results), default=0.0)
+    text = (
+        f"{same} of {len(results)} tables are the same ({filled} of them hold rows,"
+        f" {sum(result.duckdb_rows for result in results):,} in all); largest relative difference of a float"
+        f" {f'{largest:.1e}' if largest else '0'}."
+    )
+    return f"{text} Spark: {built}." if built else text
 
 
-def markdown(results: Sequence[Result]) -> str:
-    """The results as a Markdown table."""
+def markdown(results: Sequence[Result], built: str = "") -> str:
+    """The results as Markdown: the sentence, and the table folded away under it."""
     lines = [
+        f"{summary(results, built)}\n\n<details><summary>Table by table</summary>\n",
         "| table | rows on DuckDB | rows on Spark | rows that differ | largest relative difference of a float |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
@@ -148,7 +141,7 @@ def markdown(results: Sequence[Result]) -> str:
         lines.append(
             f"| {r.table} | {r.duckdb_rows:,} | {spark} | {differing}{columns} | {largest} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "\n</details>"]) + "\n"
 
 
 def written(page: str, name: str, table: str) -> str:
@@ -163,14 +156,12 @@ def written(page: str, name: str, table: str) -> str:
 @click.command()
 @click.argument("workspace", type=click.Path(path_type=Path))
 @click.option("--write", "name", help="Put the table into docs/engines.md under this name.")
-def main(workspace: Path, name: str | None) -> None:
+@click.option("--built", default="", help="How Spark's tables were made, for that page.")
+def main(workspace: Path, name: str | None, built: str) -> None:
     """Compare the public tables of WORKSPACE with those of Spark."""
-    from pyhive import hive
-
     tables = public_tables(json.loads(MANIFEST.read_text()))
-    host = os.environ.get("QUANYU_SPARK_HOST", "127.0.0.1")
     results = []
-    with hive.connect(host, int(os.environ.get("QUANYU_SPARK_PORT", "10000"))) as spark:
+    with connect() as spark:
         cursor = spark.cursor()
         with duckdb.connect() as connection:
             connection.execute(f"attach '{workspace}/warehouse.duckdb' as warehouse (read_only)")
@@ -184,14 +175,13 @@ def main(workspace: Path, name: str | None) -> None:
                     results.append(compare(connection, table, left, right, key))
                 if not results[-1].is_same:
                     click.echo(f"differs: {results[-1]}", err=True)
-    same = sum(result.is_same for result in results)
-    click.echo(f"{same} of {len(results)} tables are the same")
+    click.echo(summary(results, built))
     if name:
         try:
-            PAGE.write_text(written(PAGE.read_text(), name, markdown(results)))
+            PAGE.write_text(written(PAGE.read_text(), name, markdown(results, built)))
         except ValueError as error:
-            click.echo(f"{error}; the table:\n{markdown(results)}")
-    sys.exit(0 if same == len(results) else 1)
+            click.echo(f"{error}; the table:\n{markdown(results, built)}")
+    sys.exit(0 if all(result.is_same for result in results) else 1)
 
 
 if __name__ == "__main__":

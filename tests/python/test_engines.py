@@ -8,7 +8,8 @@ import duckdb
 import pytest
 from support import PROJECT
 
-from scripts.parity import Result, compare, markdown, public_tables, written
+from orchestration.spark import duckdb_type, fetch
+from scripts.parity import Result, compare, markdown, public_tables, summary, written
 
 MACROS = {file: file.read_text() for file in (PROJECT / "macros").rglob("*.sql")}
 
@@ -118,3 +119,54 @@ def test_public_tables_come_with_their_keys():
     }
     hidden = {**node, "alias": "i", "config": {"access": "protected"}}
     assert public_tables({"nodes": {"x": node, "y": hidden}}) == {"marts.t": ["a", "b"]}
+
+
+def test_the_page_says_how_many_are_the_same_and_how_they_were_built():
+    same = Result("marts.t", 5, 5, 0, largest=2e-12)
+    other = Result("marts.u", 0, 1, 1, ["x"])
+    text = summary([same, other], "210 nodes in 9 s")
+    assert text.startswith("1 of 2 tables are the same (1 of them hold rows, 5 in all)")
+    assert "2.0e-12" in text and text.endswith("Spark: 210 nodes in 9 s.")
+
+
+class Spark:
+    """A cursor that knows the tables of a folder: Parquet files where there are rows, columns alone where there are none."""
+
+    def __init__(self, files, empty):
+        self.files, self.empty, self.answer = files, empty, []
+
+    def execute(self, sql):
+        name = sql.replace(" like ", ".").replace("'", "").split()[-1].replace(".marts.", ".")
+        name = name.split(".")[-1]
+        if sql.startswith("show tables"):
+            self.answer = [(name,)] if name in self.files or name in self.empty else []
+        elif sql.startswith("describe formatted"):
+            self.answer = [("Type", "MANAGED", "")]
+        elif sql.startswith("describe"):
+            self.answer = self.empty[name]
+        else:
+            self.answer = [(f"file://{self.files[name]}",)] if name in self.files else []
+
+    def fetchall(self):
+        return self.answer
+
+
+def test_tables_of_spark_are_read_in_the_order_of_their_key_and_keep_their_types(tmp_path):
+    with duckdb.connect() as connection:
+        file = tmp_path / "part.parquet"
+        connection.execute(f"copy (select 9 - range as id, 'x' as t from range(9)) to '{file}'")
+    empty = {"u": [("day", "date", None), ("names", "array<string>", None)]}
+    tables = {"marts.t": ["id"], "marts.u": []}
+    fetch(tmp_path / "s.duckdb", Spark({"t": file}, empty), tables)
+    with duckdb.connect(str(tmp_path / "s.duckdb")) as connection:
+        assert connection.execute("select list(id) from marts.t").fetchone()[0] == [*range(1, 10)]
+        described = connection.execute("describe marts.u").fetchall()
+    assert [row[:2] for row in described] == [("day", "DATE"), ("names", "VARCHAR[]")]
+    with pytest.raises(LookupError, match=r"no table marts\.v"):
+        fetch(tmp_path / "s.duckdb", Spark({"t": file}, empty), {"marts.v": []})
+
+
+def test_types_of_spark_have_a_name_in_duckdb():
+    known = {"decimal(18,4)": "decimal(18,4)", "timestamp_ntz": "timestamp", "bigint": "bigint"}
+    for spark, ours in known.items():
+        assert duckdb_type(spark) == ours

@@ -42,30 +42,21 @@
 {% endmacro %}
 
 
-{#- Plain Spark tables hold no constraints, so those of a contract are looked into once the table is written: a model with a
-    NULL where none may be, or with a primary key twice, fails as it does on DuckDB. -#}
+{#- Plain Spark tables hold no constraints, so what a contract wants filled is looked into once the table is written: a NULL
+    where none may be fails the model as it does on DuckDB. Keys that stand twice: check_primary_key, on either engine. -#}
 {% macro spark__persist_constraints(relation, model) %}
-    {%- set filled, keys = [], [] -%}
+    {%- set tests = [] -%}
+    {%- for name in quanyu.primary_key(model) -%}{%- do tests.append(name ~ ' is null') -%}{%- endfor -%}
     {%- for column in model.columns.values() -%}
         {%- for constraint in column.constraints or [] if constraint.type == 'not_null' -%}
-            {%- do filled.append(column.name) -%}
+            {%- do tests.append(column.name ~ ' is null') -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- for constraint in model.constraints or [] if constraint.type == 'primary_key' -%}
-        {%- do keys.append(constraint.columns) -%}
-    {%- endfor -%}
-    {%- if model.config.contract.enforced and (filled or keys) -%}
-        {%- set tests = [] -%}
-        {%- for name in filled + (keys | sum(start=[])) -%}{%- do tests.append(name ~ ' is null') -%}{%- endfor -%}
-        {%- set found = run_query(
-            'select count(*)'
-            ~ (', (select count(*) from (select 1 from ' ~ relation ~ ' group by ' ~ keys[0] | join(', ') ~ ' having count(*) > 1))'
-               if keys else ', 0')
-            ~ ' from ' ~ relation ~ ' where ' ~ tests | unique | join(' or ')
-        ).rows[0] -%}
-        {%- if found[0] > 0 or found[1] > 0 -%}
-            {%- do exceptions.raise_compiler_error(relation ~ ': ' ~ found[0] ~ ' rows without a value that the contract asks for, '
-                ~ found[1] ~ ' primary keys that stand twice') -%}
+    {%- if model.config.contract.enforced and tests -%}
+        {%- set found = quanyu.scalar('select count(*) from ' ~ relation ~ ' where ' ~ tests | unique | join(' or ')) -%}
+        {%- if found -%}
+            {%- do exceptions.raise_compiler_error(
+                relation ~ ': ' ~ found ~ ' rows without a value that the contract asks for') -%}
         {%- endif -%}
     {%- endif -%}
 {% endmacro %}
