@@ -437,6 +437,8 @@ def page(runs: list[dict], budgets: dict) -> str:
             [f"- missed: {sentence}" for sentence in sentences]
             or ["All budgets of bench/budgets.yml are kept."]
         ),
+        *(["", "What comes next:", ""] if sentences and budgets.get("next") else []),
+        *(f"- {step}" for step in budgets.get("next", []) if sentences),
         "",
     ]
     return "\n".join(lines)

@@ -58,6 +58,12 @@ def test_the_page_shows_a_regression_as_a_ratio_to_the_run_before():
     assert "- missed: 10 million, full build: 10.5 times the load floor" in text
 
 
+def test_the_page_says_what_comes_next_as_long_as_a_budget_is_missed():
+    planned = BUDGETS | {"next": ["keep the older days of stage_flows"]}
+    assert "What comes next:\n\n- keep the older days" in job.page([run(full=105)], planned)
+    assert "What comes next" not in job.page([run(full=70)], planned)
+
+
 def test_a_peer_that_is_faster_than_its_budget_allows_misses_it_and_stands_in_the_page():
     peer = {
         "peer": "Splink",
