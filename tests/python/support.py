@@ -13,6 +13,7 @@ import pytest
 from orchestration.contract import load_contract
 from orchestration.intake import admit, prepare
 from orchestration.job import Outcome, Settings, judged, run
+from orchestration.job import land as land_only
 
 PROJECT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("QUANYU_SHARED", PROJECT.parent / "shared"))
@@ -35,6 +36,15 @@ def settings(landing: Path, workspace: Path, **options) -> Settings:
 def land(landing: Path, workspace: Path, **options) -> Outcome:
     """One run of the daily job, silent."""
     return run(settings(landing, workspace, **options), lambda line: None)
+
+
+def build_models(landing: Path, workspace: Path, *models: str, **options) -> None:
+    """Land what is new and build these models with what they are made of, without tests: for questions to a few tables,
+    which a whole build would answer at ten times the cost.
+    """
+    chosen = settings(landing, workspace, **options)
+    land_only(chosen, lambda line: None)
+    chosen.dbt.build(lambda line: None, select=[f"+{model}" for model in models])
 
 
 def refresh_below_marts(landing: Path, workspace: Path) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from support import PROJECT, ask, copy_batches, land, mart_hashes, mart_rows, settings
+from support import PROJECT, ask, build_models, copy_batches, land, mart_hashes, mart_rows, settings
 
 from orchestration import built
 from orchestration.intake import LandingError
-from orchestration.job import report_lines, run
+from orchestration.job import held_batches, report_lines, run
+from orchestration.job import land as land_only
 
 
 def test_every_landed_row_has_the_fate_that_was_planted(world, warehouse):
@@ -86,15 +87,16 @@ def test_the_past_can_be_rebuilt_by_choosing_its_day(world, tmp_path):
     whole, part = tmp_path / "whole", tmp_path / "part"
     shutil.copytree(source / "touchpoints", whole / "touchpoints")
     copy_batches(whole, part, None, "2026-05-15")
-    land(whole, tmp_path / "w1", as_of_date="2026-05-15")
-    land(part, tmp_path / "w2", as_of_date="2026-05-15")
+    build_models(whole, tmp_path / "w1", "customers", as_of_date="2026-05-15")
+    build_models(part, tmp_path / "w2", "customers", as_of_date="2026-05-15")
     columns = (
         "customer_id, brand_id, touchpoint_count, active_days, first_activity_on, last_activity_on"
     )
     question = f"select {columns} from marts.customers order by all"
-    assert ask(tmp_path / "w1", question) == ask(tmp_path / "w2", question)
-    land(whole, tmp_path / "w1")
-    land(whole, tmp_path / "w1", as_of_date="2026-05-15")
+    assert ask(tmp_path / "w1", question) == ask(tmp_path / "w2", question) != []
+    build_models(whole, tmp_path / "w1", "customers")
+    assert ask(tmp_path / "w1", question) != ask(tmp_path / "w2", question)
+    build_models(whole, tmp_path / "w1", "customers", as_of_date="2026-05-15")
     assert ask(tmp_path / "w1", question) == ask(tmp_path / "w2", question)
 
 
@@ -117,10 +119,13 @@ def test_a_broken_batch_is_held_and_named_while_the_others_go_on(world, tmp_path
     assert ask(workspace, "select count(*) > 0 from lifecycle.fct_orders") == [(True,)]
     assert "held       1 batches" in "\n".join(report_lines(settings(landing, workspace), outcome))
     victim.write_bytes(sound)
-    assert land(landing, workspace).held == []
+    chosen = settings(landing, workspace)
+    assert land_only(chosen, lambda line: None).held == held_batches(chosen) == []
 
 
-def test_a_failed_build_leaves_what_was_built_and_the_next_run_catches_up(world, tmp_path):
+def test_a_failed_build_leaves_what_was_built_and_the_next_run_catches_up(
+    world, warehouse, tmp_path
+):
     landing, workspace = tmp_path / "landing", tmp_path / "workspace"
     copy_batches(world / "landing", landing, None, "2026-05-31")
     land(landing, workspace)
@@ -140,8 +145,7 @@ def test_a_failed_build_leaves_what_was_built_and_the_next_run_catches_up(world,
     )
     assert died.returncode == 9, died.stderr
     land(landing, workspace)
-    land(world / "landing", tmp_path / "at_once")
-    assert mart_rows(workspace) == mart_rows(tmp_path / "at_once")
+    assert mart_rows(workspace) == mart_rows(warehouse)  # which has landed everything at once
 
 
 def test_a_workspace_serves_one_landing_folder(world, warehouse, tmp_path):
