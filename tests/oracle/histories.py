@@ -344,6 +344,26 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
     start = rng.choice([datetime(2024, 4, 1), datetime(2024, 3, 1), datetime(2024, 4, 8)])
     touch("back", 0, start - timedelta(days=15), "ad_impression")
     touch("back", 1, start + timedelta(days=rng.choice([1, 3])), "ad_impression")
+    # Who bought once and brought somebody in, for the brand of the card that was live on the day of the invitation.
+    buy("inviter", AS_OF - timedelta(days=100))
+    for event, days in (("join", 60), ("quit", 45 if number % 2 else 50)):
+        landing.add(
+            "memberships",
+            LAST_BATCH,
+            brand_id=brand,
+            member_id=f"m{number}-inviter",
+            event=event,
+            occurred_at=f"{AS_OF - timedelta(days=days):%Y-%m-%d} 09:00:00",
+        )
+    landing.add(
+        "referrals",
+        LAST_BATCH,
+        referral_id=f"r{number}-inviter",
+        inviter_type="member_id",
+        inviter_value=f"m{number}-inviter",
+        invited_at=f"{AS_OF - timedelta(days=50):%Y-%m-%d} 12:00:00",
+        accepted_at=f"{AS_OF - timedelta(days=(0, 1, 40)[number % 3]):%Y-%m-%d} 12:00:00",
+    )
     # A member who bought in a month and gave it back in it, or after it.
     landing.add(
         "memberships",
