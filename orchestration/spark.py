@@ -119,6 +119,9 @@ def duckdb_type(spark: str) -> str:
 def spark_relation(cursor, table: str) -> str | None:
     """Spark's table as a relation for DuckDB: its Parquet files, or an empty set of its columns; None when there is none."""
     schema, name = table.split(".")
+    cursor.execute(f"show schemas like '{schema}'")
+    if not cursor.fetchall():
+        return None
     cursor.execute(f"show tables in {schema} like '{name}'")
     if not cursor.fetchall():
         return None

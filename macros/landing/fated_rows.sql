@@ -24,9 +24,31 @@
     {%- set known_load = quanyu.scalar('select coalesce(max(_landed_load), 0) from ' ~ this) -%}
 {%- endif -%}
 {%- set erasing = quanyu.erasing(entity) -%}
+{%- set arriving -%}
 with lake as {{ quanyu.inline_cte() }} (
     {{ quanyu.lake_rows(entity_name, names, known_load) }}
 ),
+
+landed as {{ quanyu.inline_cte() }} (
+    select lake.*
+    from lake
+    inner join {{ batches }} as batches
+        on lake._batch = batches.batch and lake.load_number = batches.load_number
+    where batches.entity = '{{ entity_name }}' and batches.load_number > {{ known_load }}
+),
+
+{{ quanyu.typed_ctes(entity) }},
+
+{{ quanyu.arrived_cte(entity) }}
+{%- endset -%}
+{%- set arrived_table = quanyu.held_cte('arrived', arriving ~ ' select * from arrived') -%}
+{%- if arrived_table %}
+with arrived as (
+    select * from {{ arrived_table }}
+),
+{%- else %}
+{{ arriving }},
+{%- endif %}
 
 new_batches as (
     select
@@ -35,17 +57,6 @@ new_batches as (
     from {{ batches }}
     where entity = '{{ entity_name }}' and load_number > {{ known_load }}
 ),
-
-landed as {{ quanyu.inline_cte() }} (
-    select lake.*
-    from lake
-    inner join new_batches
-        on lake._batch = new_batches.batch and lake.load_number = new_batches.load_number
-),
-
-{{ quanyu.typed_ctes(entity) }},
-
-{{ quanyu.arrived_cte(entity) }},
 {% if is_incremental() %}
 concerned as (
     select _key from arrived
@@ -95,6 +106,13 @@ uncontested as {{ quanyu.inline_cte() }} (
     where repeated_keys._key is null or in_play.is_withdrawn or in_play._reasons is not null
 ),
 
+{% if arrived_table -%}
+contested_arrived as (
+    select arrived.*
+    from arrived
+    inner join repeated_keys on arrived._key = repeated_keys._key
+),
+{%- else -%}
 -- The few rows in a contest are found by their keys first and typed by themselves, which halves the cost of a load.
 repeated_places as (
     select
@@ -114,6 +132,7 @@ contested_landed as {{ quanyu.inline_cte() }} (
 {{ quanyu.typed_ctes(entity, 'contested_') }},
 
 {{ quanyu.arrived_cte(entity, 'contested_') }},
+{%- endif %}
 
 {%- if erasing.rules %}
 {{ quanyu.seen_cte(entity, erasing, 'contested_arrived', 'repeated_keys', 'contested_') }},

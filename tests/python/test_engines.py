@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from support import PROJECT
 
-from orchestration.spark import duckdb_type, fetch
+from orchestration.spark import duckdb_type, fetch, spark_relation
 from scripts.parity import Result, compare, markdown, public_tables, summary, written
 
 MACROS = {file: file.read_text() for file in (PROJECT / "macros").rglob("*.sql")}
@@ -138,7 +138,9 @@ class Spark:
     def execute(self, sql):
         name = sql.replace(" like ", ".").replace("'", "").split()[-1].replace(".marts.", ".")
         name = name.split(".")[-1]
-        if sql.startswith("show tables"):
+        if sql.startswith("show schemas"):
+            self.answer = [("marts",)] if name == "marts" else []
+        elif sql.startswith("show tables"):
             self.answer = [(name,)] if name in self.files or name in self.empty else []
         elif sql.startswith("describe formatted"):
             self.answer = [("Type", "MANAGED", "")]
@@ -164,6 +166,7 @@ def test_tables_of_spark_are_read_in_the_order_of_their_key_and_keep_their_types
     assert [row[:2] for row in described] == [("day", "DATE"), ("names", "VARCHAR[]")]
     with pytest.raises(LookupError, match=r"no table marts\.v"):
         fetch(tmp_path / "s.duckdb", Spark({"t": file}, empty), {"marts.v": []})
+    assert spark_relation(Spark({"t": file}, empty), "audit.t") is None
 
 
 def test_types_of_spark_have_a_name_in_duckdb():

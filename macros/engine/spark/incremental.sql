@@ -45,6 +45,7 @@
         {%- do quanyu.drop_work_tables(['new_rows']) -%}
     {%- endif -%}
 
+    {%- if quanyu.work_table('arrived') in compiled_code -%}{%- do quanyu.drop_work_tables(['arrived']) -%}{%- endif -%}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
