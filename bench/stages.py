@@ -98,23 +98,23 @@ def dbt(workspace: Path, *arguments: str) -> dict[str, float]:
 
 def generate(connection: duckdb.DuckDBPyConnection, millions: float) -> None:
     events, customers = int(millions * 1e6), int(millions * 1e6 / 50)
-    # The models above the engine are views or tables; what takes their place are tables.
-    for name in ("lifecycle.fct_touchpoints", "identity.int_identity__customer_map"):
-        connection.execute(f"create temp table shape as from {name} limit 0")
-        kind = connection.execute(
-            "select table_type from information_schema.tables where table_name = ?",
-            [name.split(".")[1]],
-        ).fetchone()[0]
-        connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} {name}")
-        connection.execute(f"create table {name} as from shape; drop table shape")
-    connection.execute("drop table lifecycle.fct_touchpoints")
+    # At the first size the map is a view; what takes its place is a table.
+    name = "identity.int_identity__customer_map"
+    connection.execute(f"create temp table shape as from {name} limit 0")
+    ((kind,),) = connection.execute(
+        "select table_type from information_schema.tables where table_name = 'int_identity__customer_map'"
+    ).fetchall()
+    connection.execute(f"drop {'view' if kind == 'VIEW' else 'table'} {name}")
+    connection.execute(f"create table {name} as from shape; drop table shape")
+    connection.execute("delete from lifecycle.fct_touchpoints")
     connection.execute("delete from lifecycle.fct_orders")
     connection.execute("delete from lifecycle.int_lifecycle__touched_customers")
     connection.execute(f"""
-        create table lifecycle.fct_touchpoints as
+        insert into lifecycle.fct_touchpoints by name
         select 'x' as source_system, cast(i as varchar) as event_id, 'b' as brand_id,
             cast(hash(hash(i // 5) % {customers}) >> 1 as bigint) as customer_key,
-            cast(occurred_on as timestamp) + to_seconds(cast(hash(i, 3) % 86400 as integer)) as occurred_at, *
+            cast(occurred_on as timestamp) + to_seconds(cast(hash(i, 3) % 86400 as integer)) as occurred_at,
+            1 as _refresh, * exclude (i)
         from (
             select i, date '{FIRST_DAY}' + cast((i // 5 * 5) * {DAYS} // {events} as integer) as occurred_on,
                 (array{TYPES})[1 + cast(hash(i, 1) % {len(TYPES)} as integer)] as event_type,
