@@ -413,8 +413,7 @@ def page(runs: list[dict], budgets: dict) -> str:
         ]
     lines += ["", "![Processor seconds by phase and size](images/benchmarks.svg)", ""]
     for (millions, phase), row in rows.items():
-        if phase in ("full build", "one day"):
-            models = row["models"]
+        if phase in ("full build", "one day") and (models := row.get("models")):
             lines += [
                 f"## Slowest models, {phase}, {millions:g} million",
                 "",
