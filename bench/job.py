@@ -373,6 +373,7 @@ def page(runs: list[dict], budgets: dict) -> str:
         f"Machine: {about['cores']} cores of {about['cpu']}, {about['memory_gb']} GB;"
         f" Python {about['python']}, DuckDB {about['duckdb']}, dbt-core {about['dbt-core']},"
         f" dbt-duckdb {about['dbt-duckdb']}; commit {about['commit']}. Memory limit of DuckDB 4 GB.",
+        *(["", newest["note"]] if newest.get("note") else []),
         "",
         "| million touch-points | phase | wall s | CPU s | load floors | peak MB | disk MB | CPU against the run before |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -475,6 +476,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--sizes", default="1", help="millions of touch-points, with commas")
     arguments.add_argument("--work", type=Path, default=PROJECT / "var" / "bench")
+    arguments.add_argument("--note", default="", help="a sentence for the page, as on other load")
     arguments.add_argument("--floor", nargs=2, type=Path, help=argparse.SUPPRESS)
     arguments.add_argument("--scan", type=Path, help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
@@ -486,7 +488,8 @@ def main() -> None:
     start = beginnings(chosen.work)
     rows = [row for size in chosen.sizes.split(",") for row in bench(float(size), chosen.work)]
     largest = max(row["millions"] for row in rows)
-    run = {"machine": machine(), "start": start, "rows": rows, "peers": peers(min(1, largest / 10))}
+    run = {"machine": machine(), "note": chosen.note, "start": start, "rows": rows}
+    run["peers"] = peers(min(1, largest / 10))
     with HISTORY.open("a") as history:
         history.write(f"{json.dumps(run)}\n")
     budgets = yaml.safe_load(BUDGETS.read_text())

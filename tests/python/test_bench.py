@@ -64,6 +64,11 @@ def test_the_page_says_what_comes_next_as_long_as_a_budget_is_missed():
     assert "What comes next" not in job.page([run(full=70)], planned)
 
 
+def test_what_disturbed_a_run_stands_above_its_figures():
+    text = job.page([run() | {"note": "Beside other work."}], BUDGETS)
+    assert text.index("Beside other work.") < text.index("| 10 | load floor")
+
+
 def test_a_peer_that_is_faster_than_its_budget_allows_misses_it_and_stands_in_the_page():
     peer = {
         "peer": "Splink",
