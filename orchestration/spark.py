@@ -13,7 +13,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -142,15 +142,29 @@ def spark_relation(cursor, table: str) -> str | None:
     return f"(select {columns} where 1 = 0)"
 
 
-def reported_tables(manifest: Mapping) -> dict[str, list[str]]:
-    """What the report reads: public tables, seeds and the orders, each with the primary key of its contract."""
+def is_public(node: Mapping) -> bool:
+    """Whether a node of dbt's manifest is a public table."""
+    return node["resource_type"] == "model" and node["config"].get("access") == "public"
+
+
+def keyed_tables(
+    manifest: Mapping, is_wanted: Callable[[Mapping], bool] = is_public
+) -> dict[str, list[str]]:
+    """Name with schema of every table that is wanted, in order, and the primary key of its contract."""
     tables = {}
-    for node in manifest["nodes"].values():
-        is_public = node["config"].get("access") == "public" or node["name"] == "fct_orders"
-        if node["resource_type"] == "seed" or (node["resource_type"] == "model" and is_public):
-            keys = [c["columns"] for c in node.get("constraints", []) if c["type"] == "primary_key"]
-            tables[f"{node['schema']}.{node['alias']}"] = keys[0] if keys else []
+    for node in filter(is_wanted, manifest["nodes"].values()):
+        keys = [c["columns"] for c in node.get("constraints", []) if c["type"] == "primary_key"]
+        tables[f"{node['schema']}.{node['alias']}"] = keys[0] if keys else []
     return dict(sorted(tables.items()))
+
+
+def is_reported(node: Mapping) -> bool:
+    """Whether the report reads it: public tables, seeds and the orders."""
+    return (
+        is_public(node)
+        or node["resource_type"] == "seed"
+        or (node["resource_type"], node["name"]) == ("model", "fct_orders")
+    )
 
 
 def fetch(database: Path, cursor, tables: Mapping[str, list[str]]) -> None:
@@ -175,7 +189,11 @@ def report(workspace: Path, language: str) -> list[Path]:
 
     database = workspace / "spark.duckdb"
     with connect() as connection:
-        fetch(database, connection.cursor(), reported_tables(json.loads(MANIFEST.read_text())))
+        fetch(
+            database,
+            connection.cursor(),
+            keyed_tables(json.loads(MANIFEST.read_text()), is_reported),
+        )
     return write_reports(database, workspace / "reports.spark", language)
 
 

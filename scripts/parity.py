@@ -12,14 +12,14 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import duckdb
 
-from orchestration.spark import connect, spark_relation
+from orchestration.spark import connect, keyed_tables, spark_relation
 from orchestration.warehouse import MANIFEST, PROJECT
 
 PAGE = PROJECT / "docs" / "engines.md"
@@ -102,17 +102,6 @@ def compare(
     return Result(table, *counts, found[0], [c for c, n in by_column.items() if n], largest)
 
 
-def public_tables(manifest: Mapping) -> dict[str, list[str]]:
-    """Name with schema of every public table that holds rows of its own, and its primary key."""
-    tables = {}
-    for node in manifest["nodes"].values():
-        if node["resource_type"] != "model" or node["config"].get("access") != "public":
-            continue
-        keys = [c["columns"] for c in node["constraints"] if c["type"] == "primary_key"]
-        tables[f"{node['schema']}.{node['alias']}"] = keys[0] if keys else []
-    return dict(sorted(tables.items()))
-
-
 def summary(results: Sequence[Result], built: str = "") -> str:
     """One sentence on all of them."""
     same = sum(result.is_same for result in results)
@@ -159,7 +148,7 @@ def written(page: str, name: str, table: str) -> str:
 @click.option("--built", default="", help="How Spark's tables were made, for that page.")
 def main(workspace: Path, name: str | None, built: str) -> None:
     """Compare the public tables of WORKSPACE with those of Spark."""
-    tables = public_tables(json.loads(MANIFEST.read_text()))
+    tables = keyed_tables(json.loads(MANIFEST.read_text()))
     results = []
     with connect() as spark:
         cursor = spark.cursor()

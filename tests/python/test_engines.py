@@ -8,8 +8,8 @@ import duckdb
 import pytest
 from support import PROJECT
 
-from orchestration.spark import duckdb_type, fetch, spark_relation
-from scripts.parity import Result, compare, markdown, public_tables, summary, written
+from orchestration.spark import duckdb_type, fetch, keyed_tables, spark_relation
+from scripts.parity import Result, compare, markdown, summary, written
 
 MACROS = {file: file.read_text() for file in (PROJECT / "macros").rglob("*.sql")}
 
@@ -118,7 +118,7 @@ def test_public_tables_come_with_their_keys():
         "constraints": [{"type": "primary_key", "columns": ["a", "b"]}],
     }
     hidden = {**node, "alias": "i", "config": {"access": "protected"}}
-    assert public_tables({"nodes": {"x": node, "y": hidden}}) == {"marts.t": ["a", "b"]}
+    assert keyed_tables({"nodes": {"x": node, "y": hidden}}) == {"marts.t": ["a", "b"]}
 
 
 def test_the_page_says_how_many_are_the_same_and_how_they_were_built():
