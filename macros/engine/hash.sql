@@ -38,3 +38,16 @@
 {% macro duckdb__sha256_hex(text) -%}
     sha256({{ text }})
 {%- endmacro %}
+
+
+{#- 64 bits of several columns by the engine's own hash: many times cheaper, but another number on another engine or
+    version. Only to count within a statement, never to keep. -#}
+{% macro quick_hash(columns) %}{{ return(adapter.dispatch('quick_hash', 'quanyu')(columns)) }}{% endmacro %}
+
+{% macro default__quick_hash(columns) -%}
+    xxhash64({{ columns | join(', ') }})
+{%- endmacro %}
+
+{% macro duckdb__quick_hash(columns) -%}
+    hash({{ columns | join(', ') }})
+{%- endmacro %}

@@ -7,9 +7,17 @@
     nullif(trim(both ' ' || chr(9) || chr(10) || chr(13) || '　' from {{ x }}), '')
 {%- endmacro %}
 
-{#- DuckDB takes the characters to trim as a second argument, as a constant. -#}
+{#- DuckDB takes the characters to trim as a second argument, as a constant, and looks at every character for it. Nearly no
+    text begins or ends with one of them, which is told for a tenth of that: what sorts before `!` is empty or begins
+    with a blank or a control character. -#}
 {% macro duckdb__clean_text(x) -%}
-    nullif(trim({{ x }}, e' \t\r\n　'), '')
+    case
+        when
+            {{ x }} < '!' or {{ x }} like '　%' or {{ x }} like '%　'
+            or {{ x }} like '% ' or {{ x }} like e'%\t' or {{ x }} like e'%\r' or {{ x }} like e'%\n'
+            then nullif(trim({{ x }}, e' \t\r\n　'), '')
+        else {{ x }}
+    end
 {%- endmacro %}
 
 

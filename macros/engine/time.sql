@@ -17,11 +17,13 @@
     end
 {%- endmacro %}
 
-{#- The two LIKEs settle nearly every row without a regular expression. -#}
+{#- The LIKEs settle nearly every row without a regular expression. -#}
 {% macro duckdb__business_timestamp(x) -%}
     case
         when {{ x }} like '____-__-__ __:__:__' or {{ x }} like '____-__-__T__:__:__'
             then try_cast({{ x }} as timestamp)
+        when {{ x }} like '____-__-__T__:__:__Z' or {{ x }} like '____-__-__T__:__:__+__:__'
+            then timezone('{{ var("business_timezone") }}', try_cast({{ x }} as timestamptz))
         when {{ quanyu.regexp_like(x, quanyu.iso_local_pattern()) }}
             then try_cast({{ x }} as timestamp)
         when {{ quanyu.regexp_like(x, quanyu.iso_offset_pattern()) }}

@@ -3,7 +3,7 @@
 
 {#- CTEs that end in `typed`, over a CTE `landed` (all names with the prefix). `typed` holds for every contract column <c> its text `text_<c>`
     and its typed, normalised value <c>; for every identifier_value <p>_value its key <p>_key. -#}
-{% macro typed_ctes(entity, prefix='') -%}
+{% macro typed_ctes(entity, prefix='', has_keys=true) -%}
 {#- Said outright, because the vocabularies of an entity are known only when dbt executes. -#}
 {%- do [ref('identifier_types'), ref('event_types')] -%}
 {%- set identifiers = entity.columns | selectattr('kind', 'equalto', 'identifier_value') | list -%}
@@ -52,6 +52,7 @@
 {{ prefix }}typed as {{ quanyu.inline_cte() }} (
     select
         *
+        {%- if has_keys %}
         {%- for column in identifiers %},
         case
             when {{ column.name }} is not null and {{ column.type_column }} is not null
@@ -59,6 +60,7 @@
         end as {{ column.name | replace('_value', '_key') }}
         {%- endfor %},
         {{ quanyu.hash63_of(entity.key) }} as _key
+        {%- endif %}
     from {{ prefix }}typed_values
 )
 {%- endmacro %}
@@ -197,13 +199,19 @@
 {%- endmacro %}
 
 
+{#- Whether any check fires on a row of `typed`. -#}
+{% macro any_check(checks) -%}
+    (
+        {%- for check in checks %}
+        {{ 'or ' if not loop.first }}coalesce({{ check.when }}, false)
+        {%- endfor %}
+    )
+{%- endmacro %}
+
 {#- All that is wrong with a row of `typed`, or NULL: the sentences of the checks that fire. -#}
 {% macro reasons(checks) -%}
     case
-        when
-            {%- for check in checks %}
-            {{ 'or ' if not loop.first }}coalesce({{ check.when }}, false)
-            {%- endfor %}
+        when {{ quanyu.any_check(checks) }}
             then concat_ws(
                 '; '
                 {%- for check in checks %},
@@ -214,7 +222,8 @@
 {%- endmacro %}
 
 
-{#- One row per batch of the relation, with a count per check: what the gate judges. -#}
+{#- One row per batch of the relation, with a count per check: what the gate judges. A check fires on few rows, so each is
+    asked once for all of them together and only where one fires by itself. -#}
 {% macro batch_profile(entity_name, relation) -%}
 {%- set entity = quanyu.landing_entity(entity_name) -%}
 {%- set dated = entity.columns | selectattr('not_after_batch', 'defined') | map(attribute='name') | list -%}
@@ -223,22 +232,31 @@ with landed as {{ quanyu.inline_cte() }} (
     select cast(null as bigint) as load_number, candidate.* from {{ relation }} as candidate
 ),
 
-{{ quanyu.typed_ctes(entity) }}
+{{ quanyu.typed_ctes(entity, has_keys=false) }},
+
+checked as (
+    select
+        *,
+        case when _problem is null then {{ quanyu.quick_hash(entity.key) }} end as profiled_key,
+        {{ quanyu.any_check(checks) }} as is_quarantined
+    from typed
+)
 
 select
     _batch as batch,
     max(_batch_date) as batch_date,
     count(*) as {{ adapter.quote('rows') }},
-    sum(case when {{ quanyu.reasons(checks) }} is not null then 1 else 0 end) as quarantined_rows,
-    count(distinct case when _problem is null then _key end) as distinct_keys,
+    sum(case when is_quarantined then 1 else 0 end) as quarantined_rows,
+    count(distinct profiled_key) as distinct_keys,
     min(_problem) as row__unsplittable_example,
     {%- for bound in ('min', 'max') %}
     {{ bound }}({{ 'cast(' ~ dated[0] ~ ' as date)' if dated else 'cast(null as date)' }})
         as {{ 'first_day' if bound == 'min' else 'last_day' }},
     {%- endfor %}
     {%- for check in checks %}
-    sum(case when {{ check.when }} then 1 else 0 end) as {{ check.column }}__{{ check.check }}{{ ',' if not loop.last }}
+    sum(case when is_quarantined then case when {{ check.when }} then 1 else 0 end else 0 end)
+        as {{ check.column }}__{{ check.check }}{{ ',' if not loop.last }}
     {%- endfor %}
-from typed
+from checked
 group by _batch
 {%- endmacro %}
