@@ -25,8 +25,10 @@
         brands.brand_id,
         breakpoints.measure,
         breakpoints.score,
-        breakpoints.above,
-        breakpoints.up_to
+        -- Open ends as numbers beyond every value, so that a look-up compares and nothing else: with an `or`, DuckDB would
+        -- compare every customer with every breakpoint of every brand.
+        coalesce(breakpoints.above, cast(-1e15 as decimal(20, 4))) as above,
+        coalesce(breakpoints.up_to, cast(1e15 as decimal(20, 4))) as up_to
     from (select distinct brand_id from {{ customers }}) as brands
     inner join {{ ref('rfm_breakpoints') }} as breakpoints
         on
@@ -46,7 +48,7 @@
         on
             netted.brand_id = {{ measure }}_breakpoints.brand_id
             and {{ measure }}_breakpoints.measure = '{{ measure }}'
-            and ({{ measure }}_breakpoints.above is null or netted.{{ value }} > {{ measure }}_breakpoints.above)
-            and ({{ measure }}_breakpoints.up_to is null or netted.{{ value }} <= {{ measure }}_breakpoints.up_to)
+            and netted.{{ value }} > {{ measure }}_breakpoints.above
+            and netted.{{ value }} <= {{ measure }}_breakpoints.up_to
     {%- endif -%}
 {%- endmacro %}
