@@ -20,29 +20,37 @@ with days as (
     ) as back
 ),
 
-recounted as (
+standing as (
     select
         spells.model,
         spells.brand_id,
         days.day,
         spells.stage,
-        count(distinct spells.customer_id) as customers
-    from {{ ref('fct_stage_spells') }} as spells
+        spells.customer_key
+    from {{ ref('int_stages__spells') }} as spells
     inner join days
         on spells.valid_from <= days.day and (spells.valid_to is null or spells.valid_to > days.day)
-    group by spells.model, spells.brand_id, days.day, spells.stage
+),
+
+recounted as (
+    select
+        model,
+        brand_id,
+        day,
+        stage,
+        count(distinct customer_key) as customers
+    from standing
+    group by model, brand_id, day, stage
 ),
 
 recounted_whole as (
     select
-        spells.model,
-        spells.brand_id,
-        days.day,
-        count(distinct spells.customer_id) as customers
-    from {{ ref('fct_stage_spells') }} as spells
-    inner join days
-        on spells.valid_from <= days.day and (spells.valid_to is null or spells.valid_to > days.day)
-    group by spells.model, spells.brand_id, days.day
+        model,
+        brand_id,
+        day,
+        count(distinct customer_key) as customers
+    from standing
+    group by model, brand_id, day
 )
 
 select
