@@ -71,6 +71,10 @@ def by_macro(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(f"create or replace temp table work_{name} as {sql}")
             return ""
 
+        def create_counted_work_table(self, name: str, sql: str) -> int:
+            self.create_work_table(name, sql)
+            return self.scalar(f"select count(*) from work_{name}")
+
         def work_table(self, name: str) -> str:
             return f"work_{name}"
 

@@ -24,10 +24,37 @@
 {% macro duckdb__work_table(name) %}{{ return('temp.main.work_' ~ name) }}{% endmacro %}
 
 
+{#- The same, and how many rows it has. -#}
+{% macro create_counted_work_table(name, sql) %}
+    {{- return(adapter.dispatch('create_counted_work_table', 'quanyu')(name, sql)) -}}
+{% endmacro %}
+
+{% macro default__create_counted_work_table(name, sql) %}
+    {%- do quanyu.create_work_table(name, sql) -%}
+    {{ return(quanyu.scalar('select count(*) from ' ~ quanyu.work_table(name)) | int) }}
+{% endmacro %}
+
+{#- The statement answers with the number itself. -#}
+{% macro duckdb__create_counted_work_table(name, sql) %}
+    {{ return(quanyu.scalar('create or replace temp table ' ~ quanyu.work_table(name) ~ ' as ' ~ sql) | int) }}
+{% endmacro %}
+
+
 {% macro drop_work_tables(names) %}
+    {{- return(adapter.dispatch('drop_work_tables', 'quanyu')(names)) -}}
+{% endmacro %}
+
+{% macro default__drop_work_tables(names) %}
     {%- for name in names -%}
         {%- do run_query('drop table if exists ' ~ quanyu.work_table(name)) -%}
     {%- endfor -%}
+{% endmacro %}
+
+{#- One question instead of many: dbt takes 8 milliseconds of processor time over each. -#}
+{% macro duckdb__drop_work_tables(names) %}
+    {%- set tables = [] -%}
+    {%- for name in names -%}{%- do tables.append('drop table if exists ' ~ quanyu.work_table(name)) -%}{%- endfor -%}
+    {%- do run_query(tables | join('; ')) -%}
 {% endmacro %}
 
 

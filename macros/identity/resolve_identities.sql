@@ -1,14 +1,17 @@
 {#- Who is who. A pre-hook of int_identity__resolution: computes, in work tables of that model's connection,
 
-      resolved              the rows of the model for every identifier that had to be resolved again
+      owners                customer, component and guard of every identifier that had to be resolved again from its links
+      owner_names           their texts, and those of their customers; in a first build all identifiers have them
+      customer_ids          (customer_key, customer_id) of these customers
+      plain_resolved        rows of the model for identifiers whose components only grew (merge_plain_components)
       changed_identifiers   identifiers whose rows differ from what the model holds
       changed_customers     customers that were resolved again, and whether their identifiers or times changed
 
     The rows are a pure function of identifiers, links, seeds, vars and the as-of date. A refresh works on the
     components, as they were, of every identifier whose rows, links or guards have changed, together with every
-    identifier that is new; that set is closed under links. Where links only came and no guard speaks, components are
-    joined whole (merge_plain_components); all others are resolved again from their links by the code of a rebuild.
-    Either way the result equals a rebuild. docs/identity.md walks through the steps. -#}
+    identifier that is new; that set is closed under links. Where links only came and no decision or conflict speaks,
+    components are joined whole (merge_plain_components); all others are resolved again from their links by the code of
+    a rebuild. Either way the result equals a rebuild. docs/identity.md walks through the steps. -#}
 {% macro resolve_identities() %}
 {%- if execute and flags.WHICH in ('build', 'run') -%}
     {%- set identifiers = ref('int_identity__identifiers') -%}
@@ -17,29 +20,35 @@
     {%- set own = quanyu.own_resolution_state() -%}
 
     {#- 1. What has to be resolved again: `scope`. In a rebuild everything, so that the table is not made. -#}
-    {%- if not own.rebuild -%}
-        {%- do quanyu.find_scope(identifiers, links, types, own) -%}
+    {%- set again = {'people': 1, 'all': 1} -%}
+    {%- if own.rebuild -%}
+        {%- do quanyu.find_guarded(identifiers, links, types, own) -%}
+        {%- do quanyu.collect_decided_links(links) -%}
     {%- else -%}
-        {%- do quanyu.find_guarded(identifiers, links, types, own, none) -%}
+        {%- set again = quanyu.find_scope(identifiers, links, types, own) -%}
     {%- endif -%}
 
-    {%- do quanyu.collect_decided_links(links) -%}
+    {%- if again.people -%}
+        {#- 2. Edges among people's identifiers that no guard refuses, and their components. -#}
+        {%- do quanyu.create_work_table('edges', quanyu.joining_edges_sql(identifiers, links, own)) -%}
+        {%- do quanyu.drop_work_tables(['pairs']) -%}
+        {%- do quanyu.connected_components('select a, b from ' ~ quanyu.work_table('edges'), 'components') -%}
 
-    {#- 2. Edges among people's identifiers that no guard refuses, and their components. -#}
-    {%- do quanyu.create_work_table('edges', quanyu.joining_edges_sql(identifiers, links, own)) -%}
-    {%- do quanyu.drop_work_tables(['pairs']) -%}
-    {%- do quanyu.connected_components('select a, b from ' ~ quanyu.work_table('edges'), 'components') -%}
+        {#- 3. Components that hold what no one person can hold come apart. -#}
+        {%- do quanyu.part_conflicts(identifiers, links, types) -%}
 
-    {#- 3. Components that hold what no one person can hold come apart. -#}
-    {%- do quanyu.part_conflicts(identifiers, links, types) -%}
+        {#- 4. What is left joins where profiles say that two are probably one person. -#}
+        {%- do quanyu.join_probable(identifiers, links, types, own) -%}
 
-    {#- 4. What is left joins where profiles say that two are probably one person. -#}
-    {%- do quanyu.join_probable(identifiers, links, types, own) -%}
-
-    {#- 5. The customer of a cluster is its first node; then devices find their people. -#}
-    {%- do quanyu.name_customers(identifiers, types, own) -%}
-    {%- do quanyu.attach_devices(identifiers, links, types, own) -%}
-    {%- do quanyu.collect_resolved(identifiers, types, own) -%}
+        {#- 5. The customer of a cluster is its first node; then devices find their people. -#}
+        {%- do quanyu.name_customers(identifiers, types, own) -%}
+    {%- else -%}
+        {%- do quanyu.no_people() -%}
+    {%- endif -%}
+    {%- if again.all -%}
+        {%- do quanyu.attach_devices(identifiers, links, types, own) -%}
+    {%- endif -%}
+    {%- do quanyu.collect_owners(identifiers, types, own, again) -%}
 {%- endif -%}
 {% endmacro %}
 
@@ -87,47 +96,88 @@
 {%- endmacro %}
 
 
-{#- `people_in_scope`: people's identifiers to resolve again from their links; `plain_people`: those whose component only
-    went into another one; `scope`: both, and devices; `guarded`: those that a guard keeps from joining. -#}
+{#- What a refresh has to look at again, in work tables:
+
+        dirty              identifiers whose rows, links or memberships have changed
+        plain_resolved     rows of those whose components only grew (merge_plain_components)
+        people_in_scope    people's identifiers to resolve again from their links
+        scope              these, and devices that are linked to somebody who moved
+        guarded            those of them that a guard keeps from joining
+
+    Returns {people, all}: how many there are in people_in_scope and in scope. -#}
 {% macro find_scope(identifiers, links, types, own) %}
-    {%- set became_visible -%}
-        cast(links.linked_at as date) > least(date '{{ own.as_of or '9999-12-31' }}', date '{{ own.was_as_of or '9999-12-31' }}')
-        and cast(links.linked_at as date)
-            <= greatest(date '{{ own.as_of or '9999-12-31' }}', date '{{ own.was_as_of or '9999-12-31' }}')
-    {%- endset -%}
+    {%- set as_of, was_as_of = (own.as_of or '9999-12-31') | string, (own.was_as_of or '9999-12-31') | string -%}
+    {%- set became_visible = 'false' -%}
+    {%- if as_of != was_as_of -%}
+        {%- set became_visible = "cast(links.linked_at as date) > least(date '" ~ as_of ~ "', date '" ~ was_as_of
+            ~ "') and cast(links.linked_at as date) <= greatest(date '" ~ as_of ~ "', date '" ~ was_as_of ~ "')" -%}
+    {%- endif -%}
+    {%- do quanyu.create_work_table('fresh_named', "
+        select identifier_key, identifier_type, identifier_value, is_in_force
+        from " ~ identifiers ~ "
+        where _refresh > " ~ own.refresh
+    ) -%}
+    {%- do quanyu.create_work_table('new_links', "
+        select
+            links.left_key, links.right_key, links.link_kind,
+            links.link_kind in ('record', 'hash') and " ~ quanyu.holds(own) ~ " as is_plain,
+            links.left_joins and links.right_joins as joins_people
+        from " ~ links ~ " as links
+        where links._refresh > " ~ own.refresh ~ " or (" ~ became_visible ~ ")"
+    ) -%}
     {%- do quanyu.create_work_table('dirty', "
-        select identifier_key from " ~ identifiers ~ " where _refresh > " ~ own.refresh ~ "
+        select identifier_key from " ~ quanyu.work_table('fresh_named') ~ "
         union
-        select left_key from " ~ links ~ " as links where _refresh > " ~ own.refresh ~ " or (" ~ became_visible ~ ")
+        select left_key from " ~ quanyu.work_table('new_links') ~ "
         union
-        select right_key from " ~ links ~ " as links where _refresh > " ~ own.refresh ~ " or (" ~ became_visible ~ ")
+        select right_key from " ~ quanyu.work_table('new_links') ~ "
         union
         select " ~ quanyu.member_key() ~ " from " ~ ref('base_landing__memberships') ~ "
         where _refresh > " ~ own.refresh ~ " and _reasons is null"
     ) -%}
-    {%- do quanyu.find_guarded(identifiers, links, types, own, 'dirty') -%}
-    {%- do quanyu.find_careful(identifiers, links, types, own, became_visible) -%}
-    {%- do quanyu.merge_plain_components(identifiers, links, types, own, became_visible) -%}
+    {%- do quanyu.create_work_table('known_dirty', "
+        select
+            known.identifier_key, known.identifier_type, known.customer_key, known.component_key, known.guard,
+            known.guard_detail, known.parted_by
+        from " ~ this ~ " as known
+        where known.is_current and known.identifier_key in (select identifier_key from " ~ quanyu.work_table('dirty') ~ ")"
+    ) -%}
+    {#- What the model knows and nothing has changed since is in force. -#}
+    {%- do quanyu.create_work_table('named_dirty', "
+        select named.identifier_key, named.identifier_type, types.joins_people, types.max_degree
+        from (
+            select identifier_key, identifier_type from " ~ quanyu.work_table('fresh_named') ~ " where is_in_force
+            union all
+            select identifier_key, identifier_type from " ~ quanyu.work_table('known_dirty') ~ "
+            where identifier_key not in (select identifier_key from " ~ quanyu.work_table('fresh_named') ~ ")
+        ) as named
+        inner join " ~ types ~ " as types on named.identifier_type = types.identifier_type"
+    ) -%}
+    {%- do quanyu.find_guarded_again(links, types, own) -%}
+    {%- do quanyu.find_careful(links, types, own) -%}
+    {%- do quanyu.collect_decided_links(links) -%}
+    {%- set near = quanyu.merge_plain_components(identifiers, links, types, own) -%}
     {%- do quanyu.create_work_table('people_in_scope', "
-        with components as (
-            select distinct known.component_key
-            from " ~ this ~ " as known
-            inner join " ~ quanyu.work_table('near') ~ " as near on known.identifier_key = near.identifier_key
-        )
-        select identifier_key from " ~ quanyu.work_table('near') ~ "
+        select identifier_key from " ~ quanyu.work_table('near') ~ ("
         union
         select known.identifier_key
         from " ~ this ~ " as known
-        inner join components on known.component_key = components.component_key"
+        where known.component_key in (
+            select known_near.component_key
+            from " ~ this ~ " as known_near
+            where known_near.identifier_key in (select identifier_key from " ~ quanyu.work_table('near') ~ ")
+        )" if near else "")
     ) -%}
     {#- Devices follow the people they are linked to. -#}
-    {%- do quanyu.create_work_table('scope', "
+    {%- set all = quanyu.create_counted_work_table('scope', "
         with moved as (
             select identifier_key from " ~ quanyu.work_table('people_in_scope') ~ "
             union
-            select identifier_key from " ~ quanyu.work_table('plain_people') ~ "
+            select identifier_key from " ~ quanyu.work_table('plain_moved') ~ "
         )
-        select identifier_key from moved
+        select identifier_key from " ~ quanyu.work_table('people_in_scope') ~ "
+        union
+        select identifier_key from " ~ quanyu.work_table('dirty_devices') ~ "
         union
         select left_key from " ~ links ~ "
         where is_in_force and not left_joins and right_key in (select identifier_key from moved)
@@ -135,103 +185,158 @@
         select right_key from " ~ links ~ "
         where is_in_force and not right_joins and left_key in (select identifier_key from moved)"
     ) -%}
-    {#- Those of the scope that did not change keep the guard they had. -#}
-    {%- do quanyu.create_work_table('guarded_in_scope', "
-        select identifier_key, guard, guard_detail from " ~ quanyu.work_table('guarded') ~ "
-        union all
-        select known.identifier_key, known.guard, known.guard_detail
-        from " ~ this ~ " as known
-        inner join " ~ quanyu.work_table('scope') ~ " as scope on known.identifier_key = scope.identifier_key
-        where
-            known.is_current and known.guard in ('blocked', 'hub')
-            and known.identifier_key not in (select identifier_key from " ~ quanyu.work_table('dirty') ~ ")"
-    ) -%}
-    {%- do quanyu.create_work_table('guarded', 'select * from ' ~ quanyu.work_table('guarded_in_scope')) -%}
+    {%- if all -%}
+        {#- Those of the scope that did not change keep the guard they had. -#}
+        {%- do quanyu.create_work_table('guarded_in_scope', "
+            select identifier_key, guard, guard_detail from " ~ quanyu.work_table('guarded') ~ "
+            union all
+            select known.identifier_key, known.guard, known.guard_detail
+            from " ~ this ~ " as known
+            where
+                known.is_current and known.guard in ('blocked', 'hub')
+                and known.identifier_key in (select identifier_key from " ~ quanyu.work_table('scope') ~ ")
+                and known.identifier_key not in (select identifier_key from " ~ quanyu.work_table('dirty') ~ ")"
+        ) -%}
+        {%- do quanyu.create_work_table('guarded', 'select * from ' ~ quanyu.work_table('guarded_in_scope')) -%}
+    {%- endif -%}
+    {{ return({'people': near, 'all': all}) }}
 {% endmacro %}
 
 
 {#- `guarded`(identifier_key, guard, guard_detail): identifiers that stand for nobody in particular: on the block-list,
-    or seen with more other identifiers than their type allows. `within`: a work table, or none for all. -#}
-{% macro find_guarded(identifiers, links, types, own, within) %}
-    {%- set among = 'in (select identifier_key from ' ~ quanyu.work_table(within) ~ ')' if within else 'is not null' -%}
-    {%- set named = identifiers -%}
-    {%- if within -%}
-        {#- First, or the optimiser tries every pattern on every identifier there is. -#}
-        {%- do quanyu.create_work_table('named_within', "
-            select identifier_key, identifier_type, identifier_value, is_in_force
-            from " ~ identifiers ~ "
-            where is_in_force and identifier_key " ~ among
-        ) -%}
-        {%- set named = quanyu.work_table('named_within') -%}
-    {%- else -%}
-        {%- do quanyu.create_work_table('pairs', "
-            select distinct
-                least(links.left_key, links.right_key) as a, greatest(links.left_key, links.right_key) as b
-            from " ~ links ~ " as links
-            where " ~ quanyu.holds(own) ~ " and links.left_joins and links.right_joins
-                and links.link_kind not in ('split', 'override', 'probabilistic')"
-        ) -%}
-    {%- endif -%}
+    or seen with more other identifiers than their type allows. Also `pairs`(a, b), all that are seen together. -#}
+{% macro find_guarded(identifiers, links, types, own) %}
+    {%- do quanyu.create_work_table('pairs', "
+        select distinct
+            least(links.left_key, links.right_key) as a, greatest(links.left_key, links.right_key) as b
+        from " ~ links ~ " as links
+        where " ~ quanyu.holds(own) ~ " and links.left_joins and links.right_joins
+            and links.link_kind not in ('split', 'override', 'probabilistic')"
+    ) -%}
     {%- do quanyu.create_work_table('guarded', "
-        with listed as (
-            select
-                types.identifier_type, lists.match, lists.blocked, lists.reason,
-                " ~ quanyu.hash63_of(['types.identifier_type', 'lists.blocked']) ~ " as blocked_key,
-                " ~ quanyu.hash63_of(['types.identifier_type', 'md5(lists.blocked)']) ~ " as blocked_md5_key,
-                " ~ quanyu.hash63_of(['types.identifier_type', quanyu.sha256_hex('lists.blocked')]) ~ " as blocked_sha256_key
-            from " ~ ref('identity_blocklist') ~ " as lists
-            inner join " ~ types ~ " as types
-                on lists.identifier_type = '*' or lists.identifier_type = types.identifier_type
-        ),
-        blocked_keys as (
-            select blocked_key as identifier_key, reason from listed where match = 'value'
-            union all select blocked_md5_key, reason from listed where match = 'value'
-            union all select blocked_sha256_key, reason from listed where match = 'value'
-        ),
-        blocked as (
-            select named.identifier_key, blocked_keys.reason
-            from " ~ named ~ " as named
-            inner join blocked_keys on named.identifier_key = blocked_keys.identifier_key
-            where named.is_in_force
-            union all
-            select identifier_key, reason
-            from (
-                select
-                    named.identifier_key,
-                    " ~ quanyu.blocking_pattern('named') ~ " as reason
-                from " ~ named ~ " as named
-                where named.is_in_force
-            ) as matched
-            where reason is not null
-        ),
-        pairs as (
-            " ~ (quanyu.pairs_within_sql(links, own, among) if within else quanyu.pairs_both_ways_sql()) ~ "
+        with blocked as (
+            " ~ quanyu.blocked_sql(identifiers, types) ~ "
         ),
         degrees as (
             select identifier_key, count(*) as degree
-            from pairs
+            from (" ~ quanyu.pairs_both_ways_sql() ~ ") as pairs
             group by identifier_key
             having count(*) > (select min(max_degree) from " ~ types ~ ")
         ),
         hubs as (
-            select degrees.identifier_key, degrees.degree, types.max_degree
+            select degrees.identifier_key, types.max_degree
             from degrees
             inner join " ~ identifiers ~ " as named on degrees.identifier_key = named.identifier_key
             inner join " ~ types ~ " as types on named.identifier_type = types.identifier_type
             where degrees.degree > types.max_degree
         )
-        select identifier_key, 'blocked' as guard, min(reason) as guard_detail
-        from blocked
-        group by identifier_key
-        union all
-        select
-            identifier_key, 'hub' as guard,
-            concat('seen with ', cast(degree as " ~ dbt.type_string() ~ "), ' others, limit ',
-                   cast(max_degree as " ~ dbt.type_string() ~ ")) as guard_detail
-        from hubs
-        where identifier_key not in (select identifier_key from blocked)"
+        " ~ quanyu.guarded_sql()
     ) -%}
 {% endmacro %}
+
+
+{#- The same for the identifiers in `dirty`. Who is on the block-list was found out when the identifier was new, and a
+    hub is one still while links only come. -#}
+{% macro find_guarded_again(links, types, own) %}
+    {%- do quanyu.create_work_table('counted', "
+        select named.identifier_key, named.max_degree
+        from " ~ quanyu.work_table('named_dirty') ~ " as named
+        left join " ~ quanyu.work_table('known_dirty') ~ " as hubs
+            on named.identifier_key = hubs.identifier_key and hubs.guard = 'hub'
+        left join (
+            select left_key as identifier_key from " ~ quanyu.work_table('new_links') ~ " where not is_plain
+            union
+            select right_key from " ~ quanyu.work_table('new_links') ~ " where not is_plain
+        ) as loosened on named.identifier_key = loosened.identifier_key
+        where named.joins_people and (hubs.identifier_key is null or loosened.identifier_key is not null)"
+    ) -%}
+    {%- do quanyu.create_work_table('seen_with', "
+        " ~ quanyu.seen_with_sql(links, own, 'left', 'right') ~ "
+        union all
+        " ~ quanyu.seen_with_sql(links, own, 'right', 'left')
+    ) -%}
+    {%- do quanyu.create_work_table('guarded', "
+        with blocked as (
+            " ~ quanyu.blocked_sql(quanyu.work_table('fresh_named'), types) ~ "
+            union all
+            select identifier_key, guard_detail
+            from " ~ quanyu.work_table('known_dirty') ~ "
+            where
+                guard = 'blocked'
+                and identifier_key not in (select identifier_key from " ~ quanyu.work_table('fresh_named') ~ ")
+        ),
+        crowded as (
+            select identifier_key
+            from " ~ quanyu.work_table('seen_with') ~ "
+            group by identifier_key
+            having count(*) > (select min(max_degree) from " ~ types ~ ")
+        ),
+        degrees as (
+            select identifier_key, count(distinct other_key) as degree
+            from " ~ quanyu.work_table('seen_with') ~ "
+            where identifier_key in (select identifier_key from crowded)
+            group by identifier_key
+        ),
+        hubs as (
+            select degrees.identifier_key, counted.max_degree
+            from degrees
+            inner join " ~ quanyu.work_table('counted') ~ " as counted on degrees.identifier_key = counted.identifier_key
+            where degrees.degree > counted.max_degree
+            union all
+            select named.identifier_key, named.max_degree
+            from " ~ quanyu.work_table('named_dirty') ~ " as named
+            inner join " ~ quanyu.work_table('known_dirty') ~ " as hubs
+                on named.identifier_key = hubs.identifier_key and hubs.guard = 'hub'
+            where named.identifier_key not in (select identifier_key from " ~ quanyu.work_table('counted') ~ ")
+        )
+        " ~ quanyu.guarded_sql()
+    ) -%}
+    {%- do quanyu.drop_work_tables(['counted', 'seen_with']) -%}
+{% endmacro %}
+
+
+{#- Rows of `guarded` from the CTEs `blocked` and `hubs`. -#}
+{% macro guarded_sql() -%}
+    select identifier_key, 'blocked' as guard, min(reason) as guard_detail
+    from blocked
+    group by identifier_key
+    union all
+    select
+        identifier_key, 'hub' as guard,
+        concat('seen with more than ', cast(max_degree as {{ dbt.type_string() }}), ' others') as guard_detail
+    from hubs
+    where identifier_key not in (select identifier_key from blocked)
+{%- endmacro %}
+
+
+{#- (identifier_key, reason) of the identifiers in a relation that the block-list names, themselves or their hash. -#}
+{% macro blocked_sql(named, types) -%}
+    select named.identifier_key, blocked_keys.reason
+    from {{ named }} as named
+    inner join (
+        {%- for digest in ['{}', 'md5({})', quanyu.sha256_hex('{}')] %}
+        {{ 'union all' if not loop.first }}
+        select
+            {{ quanyu.hash63_of(['types.identifier_type', digest | replace('{}', 'lists.blocked')]) }} as identifier_key,
+            lists.reason
+        from {{ ref('identity_blocklist') }} as lists
+        inner join {{ types }} as types
+            on lists.identifier_type = '*' or lists.identifier_type = types.identifier_type
+        where lists.match = 'value'
+        {%- endfor %}
+    ) as blocked_keys on named.identifier_key = blocked_keys.identifier_key
+    where named.is_in_force
+    union all
+    select identifier_key, reason
+    from (
+        select
+            named.identifier_key,
+            {{ quanyu.blocking_pattern('named') }} as reason
+        from {{ named }} as named
+        where named.is_in_force
+    ) as matched
+    where reason is not null
+{%- endmacro %}
 
 
 {#- Pairs in `pairs`, from both sides. -#}
@@ -241,18 +346,15 @@
     select b from {{ quanyu.work_table('pairs') }}
 {%- endmacro %}
 
-{#- Distinct neighbours of the identifiers `among` some. -#}
-{% macro pairs_within_sql(links, own, among) -%}
-    {%- for one, other in [('left', 'right'), ('right', 'left')] %}
+{#- What the identifiers in `counted` are seen with, said twice where two records say so. -#}
+{% macro seen_with_sql(links, own, one, other) -%}
     select links.{{ one }}_key as identifier_key, links.{{ other }}_key as other_key
     from {{ links }} as links
     where
         {{ quanyu.holds(own) }}
         and links.link_kind not in ('split', 'override', 'probabilistic')
         and links.left_joins and links.right_joins
-        and links.{{ one }}_key {{ among }}
-    {{ 'union' if not loop.last }}
-    {%- endfor %}
+        and links.{{ one }}_key in (select identifier_key from {{ quanyu.work_table('counted') }})
 {%- endmacro %}
 
 
@@ -346,7 +448,7 @@
     {%- set limit = var('max_identifiers_per_customer') | int -%}
     {%- set components = quanyu.work_table('components') -%}
     {%- do quanyu.create_work_table('exclusive', quanyu.exclusive_values_sql(identifiers, links, types)) -%}
-    {%- do quanyu.create_work_table('suspects', "
+    {%- set suspects = quanyu.create_counted_work_table('suspects', "
         select component from (
             select component from " ~ quanyu.work_table('exclusive') ~ "
             group by component, exclusive_in having count(*) > 1
@@ -354,7 +456,7 @@
             select component from " ~ components ~ " group by component having count(*) > " ~ limit ~ "
         ) as found"
     ) -%}
-    {%- if quanyu.scalar('select count(*) from ' ~ quanyu.work_table('suspects')) | int == 0 -%}
+    {%- if suspects == 0 -%}
         {%- do quanyu.create_work_table('clusters', "
             select
                 id as identifier_key, component as component_key, component as cluster_key,
@@ -405,6 +507,12 @@
 {%- endmacro %}
 
 
+{#- Without their number: the rows of all of them would have to be written whenever one comes. -#}
+{% macro too_large_detail() -%}
+    more than {{ var('max_identifiers_per_customer') | int }} identifiers are linked
+{%- endmacro %}
+
+
 {% macro part_suspects(links, limit) %}
     {%- set w = namespace(open=1, near=1, pass_edges='') -%}
     {%- set text = dbt.type_string() -%}
@@ -415,7 +523,7 @@
         inner join " ~ quanyu.work_table('components') ~ " as components on edges.a = components.id
         inner join " ~ quanyu.work_table('suspects') ~ " as suspects on components.component = suspects.component"
     ) -%}
-    {%- do quanyu.connected_components("
+    {%- do quanyu.create_work_table('firm_edges', "
         select edges.a, edges.b
         from " ~ quanyu.work_table('suspect_edges') ~ " as edges
         inner join (
@@ -423,7 +531,9 @@
             from " ~ links ~ "
             where is_in_force and link_kind in ('hash', 'override')
             group by least(left_key, right_key), greatest(left_key, right_key)
-        ) as firm on edges.a = firm.a and edges.b = firm.b", 'firm', 'firm') -%}
+        ) as firm on edges.a = firm.a and edges.b = firm.b"
+    ) -%}
+    {%- do quanyu.connected_components('select a, b from ' ~ quanyu.work_table('firm_edges'), 'firm', 'firm') -%}
     {%- do quanyu.create_work_table('units', "
         select components.id as identifier_key, components.component, coalesce(firm.component, components.id) as unit
         from " ~ quanyu.work_table('components') ~ " as components
@@ -454,7 +564,7 @@
     {#- One kind of conflict per component and pass; parting never makes a new conflict, so this ends. -#}
     {%- for pass in range(1, 200) -%}
     {%- if w.open > 0 -%}
-        {%- do quanyu.create_work_table('conflicts', "
+        {%- set w.open = quanyu.create_counted_work_table('conflicts', "
             select part, min(exclusive_in) as exclusive_in from (
                 select parts.part, unit_values.exclusive_in
                 from " ~ quanyu.work_table('parts') ~ " as parts
@@ -464,7 +574,6 @@
             ) as found
             group by part"
         ) -%}
-        {%- set w.open = quanyu.scalar('select count(*) from ' ~ quanyu.work_table('conflicts')) | int -%}
         {%- if w.open > 0 -%}
             {%- do quanyu.part_once() -%}
         {%- endif -%}
@@ -494,8 +603,7 @@
             end as guard,
             case
                 when contested.unit is not null then concat('equally near to two ', contested.exclusive_in)
-                when part_sizes.identifiers > " ~ limit ~ "
-                    then concat('among ', cast(part_sizes.identifiers as " ~ text ~ "), ' identifiers, limit " ~ limit ~ "')
+                when part_sizes.identifiers > " ~ limit ~ " then '" ~ quanyu.too_large_detail() ~ "'
             end as guard_detail,
             parted.parted_by
         from " ~ quanyu.work_table('components') ~ " as components
@@ -536,7 +644,7 @@
     {%- for distance in range(1, 100000) -%}
     {%- if w.found > 0 -%}
         {#- A contested unit has no anchor, so it passes none on. -#}
-        {%- do quanyu.create_work_table('next_reached', "
+        {%- set w.found = quanyu.create_counted_work_table('next_reached', "
             select
                 neighbours.unit,
                 case when min(reached.anchor) = max(reached.anchor) then min(reached.anchor) end as anchor,
@@ -548,7 +656,6 @@
                 and neighbours.unit not in (select unit from " ~ quanyu.work_table('reached') ~ ")
             group by neighbours.unit"
         ) -%}
-        {%- set w.found = quanyu.scalar('select count(*) from ' ~ quanyu.work_table('next_reached')) | int -%}
         {%- if w.found > 0 -%}
             {%- do run_query('insert into ' ~ quanyu.work_table('reached') ~ ' select * from '
                 ~ quanyu.work_table('next_reached')) -%}
@@ -589,46 +696,56 @@
 {#- `people`(identifier_key, component_key, customer_key, guard, guard_detail, parted_by): every identifier in scope
     that joins people, linked or not. -#}
 {% macro name_customers(identifiers, types, own) %}
-    {%- do quanyu.create_work_table('first_nodes', "
-        with nodes as (
-            select clusters.cluster_key, clusters.identifier_key, named.first_seen_order
-            from " ~ quanyu.work_table('clusters') ~ " as clusters
-            inner join " ~ identifiers ~ " as named on clusters.identifier_key = named.identifier_key
-        ),
-        first_orders as (
-            select cluster_key, min(first_seen_order) as first_seen_order from nodes group by cluster_key
-        )
-        select nodes.cluster_key, min(nodes.identifier_key) as customer_key
-        from nodes
-        inner join first_orders
-            on nodes.cluster_key = first_orders.cluster_key
-            and nodes.first_seen_order = first_orders.first_seen_order
-        group by nodes.cluster_key"
-    ) -%}
-    {%- do quanyu.create_work_table('people', "
+    {%- do quanyu.create_work_table('people_seen', "
         select
             named.identifier_key,
+            named.first_seen_order,
+            clusters.cluster_key,
             coalesce(clusters.component_key, named.identifier_key) as component_key,
-            coalesce(first_nodes.customer_key, named.identifier_key) as customer_key,
             coalesce(guarded.guard, clusters.guard) as guard,
             coalesce(guarded.guard_detail, clusters.guard_detail) as guard_detail,
             clusters.parted_by
         from " ~ identifiers ~ " as named
         inner join " ~ types ~ " as types on named.identifier_type = types.identifier_type and types.joins_people
-        " ~ ("" if own.rebuild else "inner join " ~ quanyu.work_table('people_in_scope')
-            ~ " as scope on named.identifier_key = scope.identifier_key") ~ "
         left join " ~ quanyu.work_table('clusters') ~ " as clusters on named.identifier_key = clusters.identifier_key
-        left join " ~ quanyu.work_table('first_nodes') ~ " as first_nodes
-            on clusters.cluster_key = first_nodes.cluster_key
         left join " ~ quanyu.work_table('guarded') ~ " as guarded on named.identifier_key = guarded.identifier_key
-        where named.is_in_force
-        " ~ ("" if own.rebuild else "
-        union all
+        where
+            named.is_in_force
+            " ~ ("" if own.rebuild else "
+            and named.identifier_key in (select identifier_key from " ~ quanyu.work_table('people_in_scope') ~ ")")
+    ) -%}
+    {%- do quanyu.create_work_table('first_nodes', "
+        select people.cluster_key, min(people.identifier_key) as customer_key
+        from " ~ quanyu.work_table('people_seen') ~ " as people
+        inner join (
+            select cluster_key, min(first_seen_order) as first_seen_order
+            from " ~ quanyu.work_table('people_seen') ~ "
+            where cluster_key is not null
+            group by cluster_key
+        ) as first_orders
+            on people.cluster_key = first_orders.cluster_key
+            and people.first_seen_order = first_orders.first_seen_order
+        group by people.cluster_key"
+    ) -%}
+    {%- do quanyu.create_work_table('people', "
         select
-            identifier_key, component_key, customer_key,
-            cast(null as " ~ dbt.type_string() ~ "), cast(null as " ~ dbt.type_string() ~ "),
-            cast(null as " ~ dbt.type_string() ~ ")
-        from " ~ quanyu.work_table('plain_people'))
+            people.identifier_key, people.component_key,
+            coalesce(first_nodes.customer_key, people.identifier_key) as customer_key,
+            people.guard, people.guard_detail, people.parted_by
+        from " ~ quanyu.work_table('people_seen') ~ " as people
+        left join " ~ quanyu.work_table('first_nodes') ~ " as first_nodes on people.cluster_key = first_nodes.cluster_key"
+    ) -%}
+    {%- do quanyu.drop_work_tables(['edges', 'components', 'exclusive', 'clusters', 'people_seen', 'first_nodes']) -%}
+{% endmacro %}
+
+{% macro no_people() %}
+    {%- set text = dbt.type_string() -%}
+    {%- do quanyu.create_work_table('people', "
+        select
+            identifier_key, component_key, customer_key, cast(null as " ~ text ~ ") as guard,
+            cast(null as " ~ text ~ ") as guard_detail, cast(null as " ~ text ~ ") as parted_by
+        from " ~ this ~ "
+        where 1 = 0"
     ) -%}
 {% endmacro %}
 
@@ -643,14 +760,17 @@
         " ~ quanyu.device_links_sql(links, own, 'right', 'left')
     ) -%}
     {%- set known_people = "select identifier_key, customer_key, guard from " ~ quanyu.work_table('people') -%}
-    {%- if own.known -%}
+    {%- if not own.rebuild -%}
         {%- set known_people = known_people ~ "
+            union all
+            select identifier_key, customer_key, guard from " ~ quanyu.work_table('plain_moved') ~ "
             union all
             select known.identifier_key, known.customer_key, known.guard
             from " ~ this ~ " as known
             where
                 known.identifier_key in (select person_key from " ~ quanyu.work_table('device_links') ~ ")
-                and known.identifier_key not in (select identifier_key from " ~ quanyu.work_table('people') ~ ")" -%}
+                and known.identifier_key not in (select identifier_key from " ~ quanyu.work_table('people') ~ ")
+                and known.identifier_key not in (select identifier_key from " ~ quanyu.work_table('plain_moved') ~ ")" -%}
     {%- endif -%}
     {%- do quanyu.create_work_table('device_spells', "
         with turns as (
@@ -701,19 +821,20 @@
 {%- endmacro %}
 
 
-{#- What is new of everything in scope, and `resolved`: its rows of int_identity__resolution. Texts follow from keys, so
-    that keys alone are compared, and texts are looked up for the rows that differ. -#}
-{% macro collect_resolved(identifiers, types, own) %}
+{#- `owners`, and what of them is new. Texts follow from keys, so that keys alone are compared, and texts are looked up
+    for the rows that differ. -#}
+{% macro collect_owners(identifiers, types, own, again) %}
+    {%- set text, moment = dbt.type_string(), quanyu.type_local_timestamp() -%}
     {%- set kept = 'identifier_key, customer_key, is_anonymous_visitor, component_key, guard, guard_detail, parted_by, '
         ~ 'valid_from, valid_to' -%}
     {%- set owning = 'identifier_key, customer_key, is_anonymous_visitor, valid_from, valid_to' -%}
     {%- do quanyu.create_work_table('owners', "
         select
             identifier_key, customer_key, component_key, guard, guard_detail, parted_by,
-            cast(null as " ~ quanyu.type_local_timestamp() ~ ") as valid_from,
-            cast(null as " ~ quanyu.type_local_timestamp() ~ ") as valid_to,
+            cast(null as " ~ moment ~ ") as valid_from,
+            cast(null as " ~ moment ~ ") as valid_to,
             coalesce(guard in ('blocked', 'hub', 'contested'), false) as is_anonymous_visitor
-        from " ~ quanyu.work_table('people') ~ "
+        from " ~ quanyu.work_table('people') ~ ("
         union all
         select
             named.identifier_key,
@@ -721,29 +842,30 @@
             named.identifier_key as component_key,
             guarded.guard,
             guarded.guard_detail,
-            cast(null as " ~ dbt.type_string() ~ ") as parted_by,
+            cast(null as " ~ text ~ ") as parted_by,
             device_spells.valid_from,
             device_spells.valid_to,
             device_spells.customer_key is null as is_anonymous_visitor
         from " ~ identifiers ~ " as named
         inner join " ~ types ~ " as types
             on named.identifier_type = types.identifier_type and not types.joins_people
-        " ~ ("" if own.rebuild else "inner join " ~ quanyu.work_table('scope')
-            ~ " as scope on named.identifier_key = scope.identifier_key") ~ "
         left join " ~ quanyu.work_table('device_spells') ~ " as device_spells
             on named.identifier_key = device_spells.identifier_key
         left join " ~ quanyu.work_table('guarded') ~ " as guarded
             on named.identifier_key = guarded.identifier_key
-        where named.is_in_force"
+        where
+            named.is_in_force
+            " ~ ("" if own.rebuild else "
+            and named.identifier_key in (select identifier_key from " ~ quanyu.work_table('scope') ~ ")") if again.all else "")
     ) -%}
     {%- set now, names = quanyu.work_table('owners'), identifiers -%}
     {%- set differs = 'identifier_key in (select identifier_key from ' ~ quanyu.work_table('changed_identifiers') ~ ')' -%}
     {%- if own.known -%}
         {%- do quanyu.create_work_table('was_owned', "
-            select known." ~ kept | replace(', ', ', known.') ~ "
-            from " ~ this ~ " as known
-            " ~ ("" if own.rebuild else "inner join " ~ quanyu.work_table('scope')
-                ~ " as scope on known.identifier_key = scope.identifier_key")
+            select " ~ kept ~ "
+            from " ~ this ~ "
+            " ~ ("" if own.rebuild else
+            "where identifier_key in (select identifier_key from " ~ quanyu.work_table('scope') ~ ")")
         ) -%}
         {%- set before = quanyu.work_table('was_owned') -%}
         {%- do quanyu.create_work_table('changed_identifiers', "
@@ -753,21 +875,24 @@
         ) -%}
         {%- do quanyu.create_work_table('changed_customers', "
             with changed as (
-                select distinct customer_key from (" ~ quanyu.differing_sql(owning, now, before) ~ ") as differing
+                select customer_key from (" ~ quanyu.differing_sql(owning, now, before) ~ ") as differing
+                " ~ ("" if own.rebuild else quanyu.plainly_changed_sql()) ~ "
             )
-            select
-                concerned.customer_key,
-                changed.customer_key is not null as has_changed
+            select customer_key, max(has_changed) = 1 as has_changed
             from (
-                select customer_key from " ~ now ~ "
-                union
-                select customer_key from " ~ before ~ "
-                " ~ ("" if own.rebuild else "union select customer_key from " ~ quanyu.work_table('plain_customers')) ~ "
+                select customer_key, 1 as has_changed from changed
+                union all
+                select customer_key, 0 from " ~ now ~ "
+                union all
+                select customer_key, 0 from " ~ before ~ "
+                " ~ ("" if own.rebuild else "
+                union all
+                select customer_key, 0 from " ~ quanyu.work_table('plain_customers')) ~ "
             ) as concerned
-            left join changed on concerned.customer_key = changed.customer_key"
+            group by customer_key"
         ) -%}
         {#- One pass over the texts of all identifiers. -#}
-        {%- do quanyu.create_work_table('resolved_names', "
+        {%- do quanyu.create_work_table('owner_names', "
             select identifier_key, identifier_type, identifier_value
             from " ~ identifiers ~ "
             where identifier_key in (
@@ -776,35 +901,27 @@
                 select customer_key from " ~ now ~ " where " ~ differs ~ "
             )"
         ) -%}
-        {%- set names = quanyu.work_table('resolved_names') -%}
+        {%- set names = quanyu.work_table('owner_names') -%}
+        {%- if own.rebuild -%}
+            {%- do quanyu.no_plain_rows() -%}
+        {%- else -%}
+            {%- do quanyu.add_plain_identifiers() -%}
+        {%- endif -%}
     {%- endif -%}
-    {%- do quanyu.create_work_table('resolved', "
+    {%- do quanyu.create_work_table('customer_ids', "
         select
-            owners.identifier_key,
-            named.identifier_type,
-            named.identifier_value,
-            owners.customer_key,
-            " ~ quanyu.public_customer_id('first_named.identifier_type', 'first_named.identifier_value') ~ " as customer_id,
-            owners.is_anonymous_visitor,
-            owners.component_key,
-            owners.guard,
-            owners.guard_detail,
-            owners.parted_by,
-            owners.valid_from,
-            owners.valid_to,
-            owners.valid_to is null as is_current,
+            identifier_key as customer_key,
+            " ~ quanyu.public_customer_id('identifier_type', 'identifier_value') ~ " as customer_id
+        from " ~ names ~ "
+        where identifier_key in (select customer_key from " ~ now ~ (" where " ~ differs if own.known else "") ~ ")"
+    ) -%}
+    {%- do quanyu.create_work_table('resolution_state', "
+        select
             cast('" ~ (own.as_of or '9999-12-31') ~ "' as date) as as_of_date,
             '" ~ own.settings ~ "' as _settings,
-            cast(" ~ quanyu.refresh_number() ~ " as bigint) as _refresh
-        from " ~ now ~ " as owners
-        inner join " ~ names ~ " as named on owners.identifier_key = named.identifier_key
-        inner join " ~ names ~ " as first_named on owners.customer_key = first_named.identifier_key
-        " ~ ("where owners." ~ differs if own.known else "")
+            cast(" ~ quanyu.refresh_number() ~ " as bigint) as _refresh"
     ) -%}
-    {%- do quanyu.drop_work_tables([
-        'edges', 'components', 'exclusive', 'clusters', 'first_nodes', 'people', 'device_links', 'owners', 'was_owned',
-        'resolved_names',
-    ]) -%}
+    {%- do quanyu.drop_work_tables(['people', 'device_links', 'device_spells', 'was_owned', 'scope', 'people_in_scope']) -%}
 {% endmacro %}
 
 

@@ -10,29 +10,73 @@
 -- depends_on: {{ ref('int_identity__identifiers') }}, {{ ref('int_identity__links') }}, {{ ref('as_of') }}
 -- depends_on: {{ ref('identifier_types') }}, {{ ref('identity_blocklist') }}, {{ ref('base_landing__memberships') }}
 -- depends_on: {{ ref('survivorship') }}
-with resolved as (
-    select * from {{ quanyu.work_table('resolved') }}
+with owners as (
+    select * from {{ quanyu.work_table('owners') }}
+    {%- if is_incremental() %}
+    where identifier_key in (select changed.identifier_key from {{ quanyu.work_table('changed_identifiers') }} as changed)
+    {%- endif %}
 ),
 
-int_identity__resolution as (
+named as (
+    select * from {{ quanyu.work_table('owner_names') if is_incremental() else ref('int_identity__identifiers') }}
+),
+
+resolved as (
+    select
+        owners.identifier_key,
+        named.identifier_type,
+        named.identifier_value,
+        owners.customer_key,
+        customers.customer_id,
+        owners.is_anonymous_visitor,
+        owners.component_key,
+        owners.guard,
+        owners.guard_detail,
+        owners.parted_by,
+        owners.valid_from,
+        owners.valid_to
+    from owners
+    inner join named on owners.identifier_key = named.identifier_key
+    inner join {{ quanyu.work_table('customer_ids') }} as customers on owners.customer_key = customers.customer_key
+    {%- if is_incremental() %}
+    union all
     select
         identifier_key,
         identifier_type,
         identifier_value,
         customer_key,
         customer_id,
-        is_anonymous_visitor,
+        false as is_anonymous_visitor,
         component_key,
         guard,
         guard_detail,
-        parted_by,
-        valid_from,
-        valid_to,
-        is_current,
-        as_of_date,
-        _settings,
-        _refresh
+        cast(null as {{ dbt.type_string() }}) as parted_by,
+        cast(null as {{ quanyu.type_local_timestamp() }}) as valid_from,
+        cast(null as {{ quanyu.type_local_timestamp() }}) as valid_to
+    from {{ quanyu.work_table('plain_resolved') }}
+    {%- endif %}
+),
+
+int_identity__resolution as (
+    select
+        resolved.identifier_key,
+        resolved.identifier_type,
+        resolved.identifier_value,
+        resolved.customer_key,
+        resolved.customer_id,
+        resolved.is_anonymous_visitor,
+        resolved.component_key,
+        resolved.guard,
+        resolved.guard_detail,
+        resolved.parted_by,
+        resolved.valid_from,
+        resolved.valid_to,
+        resolved.valid_to is null as is_current,
+        state.as_of_date,
+        state._settings,
+        state._refresh
     from resolved
+    cross join {{ quanyu.work_table('resolution_state') }} as state
 )
 
 select * from int_identity__resolution
