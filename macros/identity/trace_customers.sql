@@ -100,7 +100,7 @@
     {%- if w.found > 0 or (some_probable and not w.probable) -%}
         {#- Landed links from what the last round reached; when they are used up, probable ones from all of it. -#}
         {%- set w.probable = w.found == 0 -%}
-        {%- do quanyu.create_work_table('evidence_frontier', "
+        {%- set w.found = quanyu.create_counted_work_table('evidence_frontier', "
             select
                 steps.identifier_key, steps.parent_key, steps.link_key, tree.depth + 1 as depth, " ~ round ~ " as round
             from " ~ quanyu.work_table('evidence_steps') ~ " as steps
@@ -114,7 +114,6 @@
                 partition by steps.identifier_key order by tree.depth, steps.seen_order, steps.link_key
             ) = 1"
         ) -%}
-        {%- set w.found = quanyu.scalar('select count(*) from ' ~ quanyu.work_table('evidence_frontier')) | int -%}
         {%- do run_query('insert into ' ~ quanyu.work_table('evidence_tree') ~ ' select * from '
             ~ quanyu.work_table('evidence_frontier')) -%}
     {%- endif -%}
@@ -161,109 +160,172 @@
 {% endmacro %}
 
 
-{#- Pre-hook of fct_identity_merges: `merges`(customer_key, loser_key, seen_order, link_key).
+{#- Pre-hook of fct_identity_merges: `merges`(customer_key, loser_key, survivor_key, seen_order, link_key).
 
     The past is read off the links that hold today: at every batch in which a link of a customer was first landed, the
     links so far make components, each named by its first node, and a name that was one before the batch and is none
-    after it is a loser. All customers and all batches are one graph, a node per identifier and batch. -#}
+    after it is a loser. Among what a customer consists of, the younger name ends when the first link leads out to an
+    older one. All customers are one graph, and each round ends every name whose earliest links lead to an older one
+    that goes on; then the links of the ended are links of these. -#}
 {% macro trace_merges() %}
 {%- if execute and flags.WHICH in ('build', 'run') -%}
     {%- set identifiers = ref('int_identity__identifiers') -%}
     {%- set links = quanyu.work_table('fct_identity_merges_links') -%}
     {%- do quanyu.collect_inner_links('fct_identity_merges') -%}
     {%- do quanyu.date_decided_links(identifiers) -%}
-    {#- A customer all of whose identifiers and links are of one batch has no past. -#}
     {%- do quanyu.create_work_table('merging_seen', "
-        select nodes.customer_key, nodes.identifier_key, named.first_seen_order
+        select
+            nodes.customer_key, nodes.identifier_key, named.first_seen_order,
+            row_number() over (
+                partition by nodes.customer_key order by named.first_seen_order, nodes.identifier_key
+            ) as age
         from " ~ quanyu.work_table('fct_identity_merges_nodes') ~ " as nodes
         inner join " ~ identifiers ~ " as named on nodes.identifier_key = named.identifier_key"
     ) -%}
+    {#- A link that meets nothing older than itself ends no name; a customer of one batch has no past. -#}
     {%- do quanyu.create_work_table('merging_pairs', "
-        select
-            customer_key, least(left_key, right_key) as a, greatest(left_key, right_key) as b,
-            min(seen_order) as seen_order
-        from " ~ links ~ "
-        group by customer_key, least(left_key, right_key), greatest(left_key, right_key)"
-    ) -%}
-    {%- do quanyu.create_work_table('merging_times', "
-        select distinct pairs.customer_key, pairs.seen_order
-        from " ~ quanyu.work_table('merging_pairs') ~ " as pairs
-        inner join " ~ quanyu.work_table('merging_seen') ~ " as left_seen on pairs.a = left_seen.identifier_key
-        inner join " ~ quanyu.work_table('merging_seen') ~ " as right_seen on pairs.b = right_seen.identifier_key
-        where left_seen.first_seen_order < pairs.seen_order or right_seen.first_seen_order < pairs.seen_order"
-    ) -%}
-    {#- Only batches that met something older matter, each with the state just before it (even) and after it (odd). -#}
-    {%- do quanyu.create_work_table('merging_moments', "
-        select customer_key, seen_order, 2 * seen_order as moment, seen_order - 1 as upto
-        from " ~ quanyu.work_table('merging_times') ~ "
-        union all
-        select customer_key, seen_order, 2 * seen_order + 1 as moment, seen_order as upto
-        from " ~ quanyu.work_table('merging_times')
-    ) -%}
-    {%- do quanyu.create_work_table('merging_states', "
-        select
-            seen.identifier_key, seen.customer_key, seen.first_seen_order, moments.seen_order, moments.moment,
-            " ~ quanyu.hash63_of(['seen.identifier_key', 'moments.moment']) ~ " as state_key
-        from " ~ quanyu.work_table('merging_seen') ~ " as seen
-        inner join " ~ quanyu.work_table('merging_moments') ~ " as moments
-            on seen.customer_key = moments.customer_key and seen.first_seen_order <= moments.upto"
-    ) -%}
-    {%- do quanyu.connected_components("
-        select left_states.state_key as a, right_states.state_key as b
-        from " ~ quanyu.work_table('merging_pairs') ~ " as pairs
-        inner join " ~ quanyu.work_table('merging_moments') ~ " as moments
-            on pairs.customer_key = moments.customer_key and pairs.seen_order <= moments.upto
-        inner join " ~ quanyu.work_table('merging_states') ~ " as left_states
-            on pairs.a = left_states.identifier_key and moments.moment = left_states.moment
-        inner join " ~ quanyu.work_table('merging_states') ~ " as right_states
-            on pairs.b = right_states.identifier_key and moments.moment = right_states.moment",
-        'merging_components', 'merging') -%}
-    {%- do quanyu.create_work_table('merging_names', "
-        select
-            states.identifier_key, states.customer_key, states.seen_order, states.moment,
-            first_value(states.identifier_key) over (
-                partition by coalesce(components.component, states.state_key)
-                order by states.first_seen_order, states.identifier_key
-            ) as name_key
-        from " ~ quanyu.work_table('merging_states') ~ " as states
-        left join " ~ quanyu.work_table('merging_components') ~ " as components on states.state_key = components.id"
-    ) -%}
-    {%- do quanyu.create_work_table('merges', "
-        with before as (
-            select * from " ~ quanyu.work_table('merging_names') ~ " where moment = 2 * seen_order
-        ),
-        losers as (
+        with pairs as (
             select
-                after_it.customer_key, after_it.seen_order, after_it.identifier_key as loser_key,
-                after_it.name_key as survivor_key
-            from " ~ quanyu.work_table('merging_names') ~ " as after_it
-            inner join before
-                on
-                    after_it.identifier_key = before.identifier_key
-                    and after_it.seen_order = before.seen_order
-                    and before.name_key = before.identifier_key
-            where after_it.moment = 2 * after_it.seen_order + 1 and after_it.name_key <> after_it.identifier_key
+                links.customer_key, left_seen.identifier_key as a, right_seen.identifier_key as b,
+                left_seen.age as a_age, right_seen.age as b_age,
+                greatest(min(links.seen_order), left_seen.first_seen_order, right_seen.first_seen_order) as seen_order,
+                least(left_seen.first_seen_order, right_seen.first_seen_order) as older_order
+            from " ~ links ~ " as links
+            inner join " ~ quanyu.work_table('merging_seen') ~ " as left_seen
+                on links.left_key = left_seen.identifier_key
+            inner join " ~ quanyu.work_table('merging_seen') ~ " as right_seen
+                on links.right_key = right_seen.identifier_key
+            group by
+                links.customer_key, left_seen.identifier_key, right_seen.identifier_key, left_seen.age, right_seen.age,
+                left_seen.first_seen_order, right_seen.first_seen_order
+        )
+        select a, b, a_age, b_age, seen_order
+        from pairs
+        where customer_key in (select customer_key from pairs where older_order < seen_order)"
+    ) -%}
+    {%- do quanyu.create_work_table('merging_edges_0', 'select * from ' ~ quanyu.work_table('merging_pairs')) -%}
+    {%- do quanyu.create_work_table('ended', "
+        select a as identifier_key, b as into_key, a_age as into_age, seen_order
+        from " ~ quanyu.work_table('merging_pairs') ~ "
+        where 1 = 0"
+    ) -%}
+    {%- set w = namespace(left=1, last='') -%}
+    {%- for round in range(1, 10000) -%}
+    {%- if w.left > 0 -%}
+        {%- set edges = quanyu.work_table('merging_edges_' ~ ((round + 1) % 2)) -%}
+        {%- do quanyu.create_work_table('ending', "
+            with steps as (
+                select a as identifier_key, a_age as age, b as into_key, b_age as into_age, seen_order from " ~ edges ~ "
+                union all
+                select b, b_age, a, a_age, seen_order from " ~ edges ~ "
+            ),
+            first_steps as (
+                select * from steps
+                qualify row_number() over (partition by identifier_key order by seen_order, into_age) = 1
+            ),
+            ending as (
+                select * from first_steps where into_age < age
+            )
+            select ending.identifier_key, ending.into_key, ending.into_age, ending.seen_order
+            from ending
+            left join ending as ending_too on ending.into_key = ending_too.identifier_key
+            where ending_too.identifier_key is null"
+        ) -%}
+        {%- do run_query('insert into ' ~ quanyu.work_table('ended') ~ ' select * from ' ~ quanyu.work_table('ending')) -%}
+        {%- set w.left = quanyu.create_counted_work_table('merging_edges_' ~ (round % 2), "
+            select a, b, a_age, b_age, min(seen_order) as seen_order
+            from (
+                select
+                    coalesce(left_ending.into_key, edges.a) as a,
+                    coalesce(right_ending.into_key, edges.b) as b,
+                    coalesce(left_ending.into_age, edges.a_age) as a_age,
+                    coalesce(right_ending.into_age, edges.b_age) as b_age,
+                    edges.seen_order
+                from " ~ edges ~ " as edges
+                left join " ~ quanyu.work_table('ending') ~ " as left_ending on edges.a = left_ending.identifier_key
+                left join " ~ quanyu.work_table('ending') ~ " as right_ending on edges.b = right_ending.identifier_key
+            ) as rewritten
+            where a <> b
+            group by a, b, a_age, b_age"
+        ) -%}
+    {%- endif -%}
+    {%- endfor -%}
+    {%- if w.left > 0 -%}
+        {{ exceptions.raise_compiler_error('trace_merges: ' ~ w.left ~ ' edges left after 9999 rounds') }}
+    {%- endif -%}
+    {#- Whoever was a name before the batch in which it ended. The survivor is the one that goes on after that batch. -#}
+    {%- do quanyu.create_work_table('losers_0', "
+        select
+            seen.customer_key, ended.identifier_key as loser_key, ended.into_key as survivor_key, ended.seen_order,
+            1 as has_moved
+        from " ~ quanyu.work_table('ended') ~ " as ended
+        inner join " ~ quanyu.work_table('merging_seen') ~ " as seen on ended.identifier_key = seen.identifier_key
+        where seen.first_seen_order < ended.seen_order"
+    ) -%}
+    {%- set w.left = 1 -%}
+    {%- set w.last = 'losers_0' -%}
+    {%- for round in range(1, 10000) -%}
+    {%- if w.left > 0 -%}
+        {%- set next = 'losers_' ~ (round % 2) -%}
+        {%- do quanyu.create_work_table(next, "
+            select
+                losers.customer_key, losers.loser_key, coalesce(ended.into_key, losers.survivor_key) as survivor_key,
+                losers.seen_order, case when ended.into_key is null then 0 else 1 end as has_moved
+            from " ~ quanyu.work_table(w.last) ~ " as losers
+            left join " ~ quanyu.work_table('ended') ~ " as ended
+                on losers.survivor_key = ended.identifier_key and ended.seen_order <= losers.seen_order"
+        ) -%}
+        {%- set w.last = next -%}
+        {%- set w.left = quanyu.scalar('select coalesce(sum(has_moved), 0) from ' ~ quanyu.work_table(next)) | int -%}
+    {%- endif -%}
+    {%- endfor -%}
+    {#- What went by the name of a loser until then. -#}
+    {%- do quanyu.create_work_table('loser_members', "
+        select loser_key, loser_key as identifier_key, seen_order, 0 as distance
+        from " ~ quanyu.work_table(w.last)
+    ) -%}
+    {%- set w.left = 1 -%}
+    {%- for distance in range(1, 10000) -%}
+    {%- if w.left > 0 -%}
+        {%- set w.left = quanyu.create_counted_work_table('next_members', "
+            select members.loser_key, ended.identifier_key, members.seen_order, " ~ distance ~ " as distance
+            from " ~ quanyu.work_table('loser_members') ~ " as members
+            inner join " ~ quanyu.work_table('ended') ~ " as ended
+                on members.identifier_key = ended.into_key and ended.seen_order < members.seen_order
+            where members.distance = " ~ (distance - 1)
+        ) -%}
+        {%- do run_query('insert into ' ~ quanyu.work_table('loser_members') ~ ' select * from '
+            ~ quanyu.work_table('next_members')) -%}
+    {%- endif -%}
+    {%- endfor -%}
+    {#- The links of that batch that led out of it. -#}
+    {%- do quanyu.create_work_table('merges', "
+        with ways_out as (
+            select members.loser_key, links.link_key, links.is_probable, links.right_key as other_key
+            from " ~ quanyu.work_table('loser_members') ~ " as members
+            inner join " ~ links ~ " as links
+                on members.identifier_key = links.left_key and members.seen_order = links.seen_order
+            union all
+            select members.loser_key, links.link_key, links.is_probable, links.left_key as other_key
+            from " ~ quanyu.work_table('loser_members') ~ " as members
+            inner join " ~ links ~ " as links
+                on members.identifier_key = links.right_key and members.seen_order = links.seen_order
         )
         select
             losers.customer_key, losers.loser_key, losers.survivor_key, losers.seen_order,
-            coalesce(min(case when not links.is_probable then links.link_key end), min(links.link_key)) as link_key
-        from losers
-        inner join before
-            on losers.loser_key = before.name_key and losers.seen_order = before.seen_order
-        inner join (
-            select left_key as identifier_key, right_key as other_key, seen_order, link_key, is_probable
-            from " ~ links ~ "
-            union all
-            select right_key, left_key, seen_order, link_key, is_probable from " ~ links ~ "
-        ) as links on before.identifier_key = links.identifier_key and losers.seen_order = links.seen_order
-        left join before as other_before
-            on links.other_key = other_before.identifier_key and losers.seen_order = other_before.seen_order
-        where other_before.name_key is null or other_before.name_key <> losers.loser_key
+            coalesce(
+                min(case when not ways_out.is_probable then ways_out.link_key end), min(ways_out.link_key)
+            ) as link_key
+        from " ~ quanyu.work_table(w.last) ~ " as losers
+        inner join ways_out on losers.loser_key = ways_out.loser_key
+        left join " ~ quanyu.work_table('loser_members') ~ " as inside
+            on ways_out.loser_key = inside.loser_key and ways_out.other_key = inside.identifier_key
+        where inside.identifier_key is null
         group by losers.customer_key, losers.loser_key, losers.survivor_key, losers.seen_order"
     ) -%}
     {%- do quanyu.drop_work_tables([
-        'merging_seen', 'merging_pairs', 'merging_states', 'merging_components', 'merging_names',
-        'fct_identity_merges_links',
+        'merging_seen', 'merging_pairs', 'merging_edges_0', 'merging_edges_1', 'ending', 'ended', 'losers_0', 'losers_1',
+        'loser_members', 'next_members', 'fct_identity_merges_links',
     ]) -%}
 {%- endif -%}
 {% endmacro %}
