@@ -192,9 +192,8 @@
         from " ~ links ~ " as links
         inner join " ~ quanyu.work_table('plain_members') ~ " as members
             on links.left_key = members.identifier_key and members.is_too_large
-        where
-            links.link_kind = 'hash' and links.is_in_force
-            and links.right_key not in (select identifier_key from " ~ quanyu.work_table('guarded') ~ ")"
+        inner join " ~ quanyu.work_table('plain_members') ~ " as others on links.right_key = others.identifier_key
+        where links.link_kind = 'hash' and links.is_in_force"
     ) -%}
     {%- do quanyu.connected_components('select a, b from ' ~ quanyu.work_table('firm_edges'), 'firm', 'firm') -%}
     {#- Clusters, each with those who may be its first. -#}

@@ -74,7 +74,7 @@
 {% macro identity_settings() %}
     {%- set said = [var('max_identifiers_per_customer') | string, env_var('QUANYU_SALT', '')] -%}
     {%- for query in [
-        'select identifier_type, joins_people, values_per_person, max_degree from ' ~ ref('identifier_types')
+        'select identifier_type, joins_people, values_per_person, max_degree, priority from ' ~ ref('identifier_types')
             ~ ' order by identifier_type',
         'select identifier_type, match, blocked from ' ~ ref('identity_blocklist') ~ ' order by 1, 2, 3',
         'select attribute, source_system, source_priority from ' ~ ref('survivorship') ~ ' order by 1, 2, 3',

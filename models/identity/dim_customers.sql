@@ -1,6 +1,7 @@
 -- Grain: one row per customer (customer_key), anonymous visitors included.
 -- Why: the golden record: of all that the sources say about a person, one value per attribute, chosen by a declared
---      order (seed survivorship): the source first, then the newest profile, then the record's own key.
+--      order: the source first (seed survivorship), then the newest profile, then the source's name, the stronger
+--      kind of id (seed identifier_types) and the id itself.
 -- Not here: behaviour and value (marts.customers); this table is personal data and stays in the identity layer.
 {{ config(
     materialized='incremental', incremental_strategy='replace_traced',
@@ -39,9 +40,11 @@ customer_identifiers as (
 profiles as (
     select
         owners.customer_key,
+        identifier_types.priority as identifier_priority,
         profiles.*
     from {{ ref('stg_landing__profiles') }} as profiles
     inner join resolution as owners on profiles.identifier_key = owners.identifier_key and owners.is_current
+    inner join identifier_types on owners.identifier_type = identifier_types.identifier_type
 ),
 
 rules as (
@@ -57,6 +60,7 @@ said as (
         cast({{ attribute }} as {{ dbt.type_string() }}) as said_value,
         source_system,
         identifier_type,
+        identifier_priority,
         identifier_value,
         updated_at
     from profiles
@@ -91,7 +95,7 @@ surviving as (
         partition by customer_key, attribute
         order by
             source_priority asc, updated_at desc nulls last, source_system asc,
-            identifier_type asc, identifier_value asc
+            identifier_priority asc, identifier_value asc
     ) = 1
 ),
 

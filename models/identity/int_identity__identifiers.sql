@@ -48,9 +48,9 @@ sightings as (
     {{ 'union all' if not loop.first }}
     select
         named.identifier_key,
-        any_value(named.identifier_type) as identifier_type,
-        any_value(named.identifier_value) as identifier_value,
-        min(batches.seen_order) as first_seen_order
+        named.identifier_type,
+        named.identifier_value,
+        batches.seen_order
     from (
         select
             {{ source.key }} as identifier_key,
@@ -68,7 +68,6 @@ sightings as (
     ) as named
     inner join batches on batches.entity = '{{ source.entity }}' and named._batch = batches.batch
     where named.identifier_key is not null
-    group by named.identifier_key
     {%- endfor %}
 ),
 
@@ -77,7 +76,7 @@ seen as (
         identifier_key,
         any_value(identifier_type) as identifier_type,
         any_value(identifier_value) as identifier_value,
-        cast(min(first_seen_order) as bigint) as first_seen_order
+        cast(min(seen_order) as bigint) as first_seen_order
     from sightings
     group by identifier_key
 ),
