@@ -9,7 +9,7 @@ import shutil
 
 from identity_world import DAYS, Warehouse
 
-LIMIT, DEGREE, CIRCLES, STEPS = 7, 5, 80, 3
+LIMIT, DEGREE, CIRCLES, STEPS = 7, 4, 80, 3
 MODELS = ("int_identity__identifiers", "int_identity__links", "int_identity__resolution")
 ROWS = "select * exclude (_refresh, as_of_date, _settings) from identity.int_identity__resolution order by all"
 # By a weight each, so that there are large groups with and without a conflict.
@@ -30,7 +30,7 @@ def links(rng: random.Random, day: str) -> list[dict]:
     rows = []
     for circle in range(CIRCLES):
         # Most circles grow in a step, some of them by several links at once.
-        for _ in range(rng.choice((0, 1, 2, 3, 4, 6))):
+        for _ in range(rng.choice((0, 2, 3, 4, 6, 8))):
             left, right = identifier(rng, circle), identifier(rng, circle)
             row = {"source_system": "crm", "linked_at": f"{day} {rng.randrange(24):02d}:00:00"}
             row |= {"left_type": left[0], "left_value": left[1]}
