@@ -35,18 +35,23 @@
         {{ exceptions.raise_compiler_error('connected_components: ' ~ at.left ~ ' edges left after 99 rounds') }}
     {%- endif -%}
     {%- set at.answer = prefix ~ '_chosen_' ~ at.round -%}
+    {%- set done = [prefix ~ '_edges_0', prefix ~ '_edges_1'] -%}
     {%- for round in range(at.round - 1, 0, -1) -%}
         {%- set followed = out if round == 1 else prefix ~ '_followed_' ~ round -%}
         {%- do quanyu.create_work_table(followed,
             'select first_choice.id, coalesce(later_choice.component, first_choice.component) as component from '
             ~ quanyu.work_table(prefix ~ '_chosen_' ~ round) ~ ' as first_choice left join '
             ~ quanyu.work_table(at.answer) ~ ' as later_choice on first_choice.component = later_choice.id') -%}
-        {%- do quanyu.drop_work_tables([at.answer, prefix ~ '_chosen_' ~ round]) -%}
+        {%- do done.append(at.answer) -%}
+        {%- do done.append(prefix ~ '_chosen_' ~ round) -%}
+        {%- if round < 3 -%}
+            {%- do quanyu.drop_work_tables(done) -%}
+            {%- do done.clear() -%}
+        {%- endif -%}
         {%- set at.answer = followed -%}
     {%- endfor -%}
     {%- if at.round == 1 -%}
         {%- do quanyu.create_work_table(out, 'select id, component from ' ~ quanyu.work_table(at.answer)) -%}
-        {%- do quanyu.drop_work_tables([at.answer]) -%}
+        {%- do quanyu.drop_work_tables(done + [at.answer]) -%}
     {%- endif -%}
-    {%- do quanyu.drop_work_tables([prefix ~ '_edges_0', prefix ~ '_edges_1']) -%}
 {% endmacro %}

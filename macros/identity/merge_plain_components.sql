@@ -179,14 +179,14 @@
     {#- The others: those who may give the group its name, and pairs that stay together whatever is refused. -#}
     {%- do quanyu.create_work_table('plain_members', "
         select
-            members.*,
+            members.identifier_key, members.customer_key, members.guard, members.piece, members.component_key,
             large_groups.component_key is not null as is_too_large
         from " ~ quanyu.work_table('members') ~ " as members
         left join " ~ quanyu.work_table('large_groups') ~ " as large_groups
             on members.component_key = large_groups.component_key
         where members.component_key not in (select component_key from " ~ quanyu.work_table('careful_groups') ~ ")"
     ) -%}
-    {%- do quanyu.create_work_table('firm_edges', "
+    {%- set firm = quanyu.create_counted_work_table('firm_edges', "
         select
             least(links.left_key, links.right_key) as a, greatest(links.left_key, links.right_key) as b
         from " ~ links ~ " as links
@@ -195,7 +195,11 @@
         inner join " ~ quanyu.work_table('plain_members') ~ " as others on links.right_key = others.identifier_key
         where links.link_kind = 'hash' and links.is_in_force"
     ) -%}
-    {%- do quanyu.connected_components('select a, b from ' ~ quanyu.work_table('firm_edges'), 'firm', 'firm') -%}
+    {%- if firm -%}
+        {%- do quanyu.connected_components('select a, b from ' ~ quanyu.work_table('firm_edges'), 'firm', 'firm') -%}
+    {%- else -%}
+        {%- do quanyu.create_work_table('firm', 'select a as id, b as component from ' ~ quanyu.work_table('firm_edges')) -%}
+    {%- endif -%}
     {#- Clusters, each with those who may be its first. -#}
     {%- do quanyu.create_work_table('plain_clusters', "
         select
@@ -238,8 +242,8 @@
         select moved.*
         from (
             select
-                members.identifier_key, members.identifier_type, members.identifier_value, members.piece,
-                members.component_key, members.customer_key as former_customer_key, members.guard as former_guard,
+                members.identifier_key, members.piece, members.component_key,
+                members.customer_key as former_customer_key, members.guard as former_guard,
                 first_nodes.customer_key,
                 case when members.is_too_large then 'too_large' end as guard
             from " ~ quanyu.work_table('plain_members') ~ " as members
@@ -257,15 +261,16 @@
     {%- do quanyu.create_work_table('plain_resolved', "
         select
             moved.identifier_key,
-            moved.identifier_type,
-            moved.identifier_value,
+            named.identifier_type,
+            named.identifier_value,
             moved.customer_key,
             " ~ quanyu.public_customer_id('first_named.identifier_type', 'first_named.identifier_value') ~ " as customer_id,
             moved.component_key,
             moved.guard,
             case when moved.guard is not null then '" ~ quanyu.too_large_detail() ~ "' end as guard_detail
         from " ~ quanyu.work_table('plain_moved') ~ " as moved
-        inner join " ~ quanyu.work_table('plain_members') ~ " as first_named
+        inner join " ~ quanyu.work_table('members') ~ " as named on moved.identifier_key = named.identifier_key
+        inner join " ~ quanyu.work_table('members') ~ " as first_named
             on moved.customer_key = first_named.identifier_key"
     ) -%}
     {%- do quanyu.create_work_table('plain_customers', "

@@ -138,7 +138,7 @@
     {%- do quanyu.create_work_table('known_dirty', "
         select
             known.identifier_key, known.identifier_type, known.customer_key, known.component_key, known.guard,
-            known.guard_detail, known.parted_by
+            known.parted_by
         from " ~ this ~ " as known
         where known.is_current and known.identifier_key in (select identifier_key from " ~ quanyu.work_table('dirty') ~ ")"
     ) -%}
@@ -250,19 +250,30 @@
         ) as loosened on named.identifier_key = loosened.identifier_key
         where named.joins_people and (hubs.identifier_key is null or loosened.identifier_key is not null)"
     ) -%}
-    {%- do quanyu.create_work_table('seen_with', "
-        " ~ quanyu.seen_with_sql(links, own, 'left', 'right') ~ "
+    {#- Keys alone first: other conditions would be asked of all links there are. -#}
+    {%- do quanyu.create_work_table('touching', "
+        " ~ quanyu.touching_sql(links, 'left', 'right') ~ "
         union all
-        " ~ quanyu.seen_with_sql(links, own, 'right', 'left')
+        " ~ quanyu.touching_sql(links, 'right', 'left')
+    ) -%}
+    {%- do quanyu.create_work_table('seen_with', "
+        select links.identifier_key, links.other_key
+        from " ~ quanyu.work_table('touching') ~ " as links
+        where
+            " ~ quanyu.holds(own) ~ "
+            and links.link_kind not in ('split', 'override', 'probabilistic')
+            and links.left_joins and links.right_joins"
     ) -%}
     {%- do quanyu.create_work_table('guarded', "
         with blocked as (
             " ~ quanyu.blocked_sql(quanyu.work_table('fresh_named'), types) ~ "
             union all
             select identifier_key, guard_detail
-            from " ~ quanyu.work_table('known_dirty') ~ "
+            from " ~ this ~ "
             where
-                guard = 'blocked'
+                is_current and identifier_key in (
+                    select identifier_key from " ~ quanyu.work_table('known_dirty') ~ " where guard = 'blocked'
+                )
                 and identifier_key not in (select identifier_key from " ~ quanyu.work_table('fresh_named') ~ ")
         ),
         crowded as (
@@ -291,7 +302,7 @@
         )
         " ~ quanyu.guarded_sql()
     ) -%}
-    {%- do quanyu.drop_work_tables(['counted', 'seen_with']) -%}
+    {%- do quanyu.drop_work_tables(['counted', 'touching', 'seen_with']) -%}
 {% endmacro %}
 
 
@@ -346,15 +357,13 @@
     select b from {{ quanyu.work_table('pairs') }}
 {%- endmacro %}
 
-{#- What the identifiers in `counted` are seen with, said twice where two records say so. -#}
-{% macro seen_with_sql(links, own, one, other) -%}
-    select links.{{ one }}_key as identifier_key, links.{{ other }}_key as other_key
+{#- Links of the identifiers in `counted`. -#}
+{% macro touching_sql(links, one, other) -%}
+    select
+        links.{{ one }}_key as identifier_key, links.{{ other }}_key as other_key, links.link_kind, links.is_in_force,
+        links.linked_at, links.left_joins, links.right_joins
     from {{ links }} as links
-    where
-        {{ quanyu.holds(own) }}
-        and links.link_kind not in ('split', 'override', 'probabilistic')
-        and links.left_joins and links.right_joins
-        and links.{{ one }}_key in (select identifier_key from {{ quanyu.work_table('counted') }})
+    where links.{{ one }}_key in (select identifier_key from {{ quanyu.work_table('counted') }})
 {%- endmacro %}
 
 

@@ -149,8 +149,9 @@ identifiers as {{ quanyu.inline_cte() }} (
         plain.is_in_force and landed_hash.is_in_force as is_in_force
     from identifiers as plain
     inner join identifiers as landed_hash on plain.{{ digest }}_key = landed_hash.identifier_key
+    where plain.{{ digest }}_key is not null
     {%- if is_incremental() %}
-    where plain._refresh > {{ own_refresh }}
+    and plain._refresh > {{ own_refresh }}
     union
     select
         plain.identifier_type as left_type,
@@ -162,7 +163,9 @@ identifiers as {{ quanyu.inline_cte() }} (
         plain.is_in_force and landed_hash.is_in_force as is_in_force
     from identifiers as plain
     inner join identifiers as landed_hash on plain.{{ digest }}_key = landed_hash.identifier_key
-    where landed_hash._refresh > {{ own_refresh }}
+    where
+        landed_hash._refresh > {{ own_refresh }}
+        and {{ quanyu.regexp_like('landed_hash.identifier_value', quanyu.digest_pattern()) }}
     {%- endif %}
 ),
 {% endfor %}
