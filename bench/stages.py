@@ -1,13 +1,16 @@
 """Cost of the stage engine: full build and one-day refresh against a scan of the same columns.
 
-    python bench/stages.py --workspace DIR [--events 1,10,50] [--naive]
+    python bench/stages.py --workspace DIR [--events 1,10,50] [--naive] [--without-marts]
 
 The touch-points, orders and identities are generated and put in the place of the models above the engine
 (fct_touchpoints, fct_orders, int_identity__customer_map, int_lifecycle__touched_customers); customer_day,
-int_stages__spells, stocks and flows are then run by dbt as they are. Sizes are in millions of touch-points over 731
-days, 50 to a customer in ten visits of five, 4.4 % orders beside them, one order in twenty refunded in full. Seconds are dbt's own execution
-times; `cpu` is the processor seconds of a dbt process less those of one that does next to nothing (`cpu_start`), and `scans` are these
-over those of `scan`, which reads customer, day, type and value of every touch-point once.
+int_stages__stays, stocks and flows are then run by dbt as they are. Sizes are in millions of touch-points over 731
+days, 50 to a customer in ten visits of five, 4.4 % orders beside them, one order in twenty refunded in full.
+
+Seconds without `cpu` are dbt's own execution times; `cpu` is the processor seconds of a dbt process less those of one that
+does next to nothing (`cpu_start`). A scan reads every touch-point once: `scan` the columns that the engine reads
+(relationships are told by time, channel, staff and group), `scan_four` customer, day, type and value alone. `refresh_day`
+is a day of late rows as large as a day of this history, `refresh_same` one of as many rows as a day at ten million.
 """
 
 from __future__ import annotations
@@ -44,6 +47,8 @@ TYPES = (
     + ["follow"]
     + ["unfollow"]
 )
+MEMORY = {"memory_limit": "4GB"}
+ENGINE = ["fct_relationship_spells", "customer_day", "int_stages__stays"]
 MARTS = [
     "int_stages__calendar",
     "int_stages__daily",
@@ -150,27 +155,33 @@ def generate(connection: duckdb.DuckDBPyConnection, millions: float) -> None:
     connection.execute("checkpoint")
 
 
-def scan(connection: duckdb.DuckDBPyConnection) -> tuple[float, float]:
+FOUR = ("customer_key", "occurred_on", "event_type", "event_value")
+READ = (*FOUR, "brand_id", "occurred_at", "channel", "staff_id", "content_id")
+A_DAY = 10_000_000 // DAYS
+
+
+def scan(connection: duckdb.DuckDBPyConnection, columns: tuple[str, ...]) -> tuple[float, float]:
     """Seconds and processor seconds, the median of five."""
+    asked = ", ".join(f"max({column})" for column in columns)
     seconds, processor = [], []
     for _ in range(5):
         start, cpu = time.perf_counter(), sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        connection.execute(
-            "select max(customer_key), max(occurred_on), max(event_type), max(event_value) from lifecycle.fct_touchpoints"
-        ).fetchall()
+        connection.execute(f"select {asked} from lifecycle.fct_touchpoints").fetchall()
         seconds.append(time.perf_counter() - start)
         processor.append(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - cpu)
     return sorted(seconds)[2], sorted(processor)[2]
 
 
-def one_more_day(connection: duckdb.DuckDBPyConnection, millions: float) -> int:
-    """A day of late touch-points lands: its customers are touched in a new refresh. How many they are."""
+def one_more_day(connection: duckdb.DuckDBPyConnection, refresh: int, rows: int | None) -> int:
+    """A day of late touch-points lands, or so many rows of it: its customers are touched in a new refresh. How many they
+    are."""
     connection.execute(f"""
         create or replace temp table fresh as
-        select * replace ('n' || event_id as event_id) from lifecycle.fct_touchpoints
-        where occurred_on = date '{FIRST_DAY}' + {DAYS - 1};
+        select * replace ('n{refresh}' || event_id as event_id) from lifecycle.fct_touchpoints
+        where occurred_on = date '{FIRST_DAY}' + {DAYS - 1}
+        order by cast(regexp_extract(event_id, '[0-9]+$') as bigint) {f"limit {rows}" if rows else ""};
         insert into lifecycle.fct_touchpoints select * from fresh;
-        update lifecycle.int_lifecycle__touched_customers set _refresh = 1000000
+        update lifecycle.int_lifecycle__touched_customers set _refresh = {refresh}
         where customer_key in (select customer_key from fresh);
     """)
     return connection.execute("select count(distinct customer_key) from fresh").fetchone()[0]
@@ -205,15 +216,26 @@ def naive(connection: duckdb.DuckDBPyConnection) -> tuple[float, float]:
     return time.perf_counter() - start, sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - cpu
 
 
-def measure(workspace: Path, millions: float, with_naive: bool) -> dict:
+def refreshed(
+    workspace: Path, refresh: int, rows: int | None, start: float
+) -> tuple[int, float, float]:
+    """Customers touched, seconds and processor seconds of a refresh of the engine."""
+    with duckdb.connect(str(workspace / "warehouse.duckdb"), config=MEMORY) as connection:
+        touched = one_more_day(connection, refresh, rows)
+    day = dbt(workspace, "run", "-s", *ENGINE)
+    return touched, sum(day[model] for model in ENGINE), day["cpu"] - start
+
+
+def measure(workspace: Path, millions: float, with_naive: bool, with_marts: bool) -> dict:
     database = workspace / "warehouse.duckdb"
-    with duckdb.connect(str(database), config={"memory_limit": "8GB"}) as connection:
+    row = {"million": millions}
+    with duckdb.connect(str(database), config=MEMORY) as connection:
         generate(connection, millions)
         connection.execute(
             f"update reference.as_of set as_of_date = date '{FIRST_DAY}' + {DAYS - 1}"
         )
-        row = {"million": millions}
-        row["scan"], row["cpu_scan"] = scan(connection)
+        row["scan"], row["cpu_scan"] = scan(connection, READ)
+        row["scan_four"], row["cpu_scan_four"] = scan(connection, FOUR)
         if with_naive and millions <= 1:
             row["naive"], row["cpu_naive"] = naive(connection)
         for seed in ("stage_models", "stages", "stage_rules"):
@@ -221,61 +243,51 @@ def measure(workspace: Path, millions: float, with_naive: bool) -> dict:
                 f"create or replace table reference.all_{seed} as from reference.{seed}"
             )
             connection.execute(f"delete from reference.{seed} where model <> 'aipl'")
-    alone = dbt(
-        workspace,
-        "run",
-        "--full-refresh",
-        "-s",
-        "fct_relationship_spells",
-        "customer_day",
-        "int_stages__spells",
-    )
-    with duckdb.connect(str(database)) as connection:
+    alone = dbt(workspace, "run", "--full-refresh", "-s", *ENGINE)
+    with duckdb.connect(str(database), config=MEMORY) as connection:
         for seed in ("stage_models", "stages", "stage_rules"):
             connection.execute(
                 f"insert into reference.{seed} from reference.all_{seed} where model <> 'aipl'"
             )
             connection.execute(f"drop table reference.all_{seed}")
-    full = dbt(
-        workspace,
-        "run",
-        "--full-refresh",
-        "-s",
-        "fct_relationship_spells",
-        "customer_day",
-        "int_stages__spells",
+    full = dbt(workspace, "run", "--full-refresh", "-s", *ENGINE)
+    calendar = dbt(workspace, "run", "--full-refresh", "-s", "int_stages__calendar")
+    start = min(calendar["cpu"], dbt(workspace, "run", "-s", "int_stages__calendar")["cpu"])
+    marts = (
+        dbt(workspace, "run", "--full-refresh", "-s", "int_stages__spells", *MARTS)
+        if with_marts
+        else None
     )
-    marts = dbt(workspace, "run", "--full-refresh", "-s", *MARTS)
-    start = dbt(workspace, "run", "-s", "int_stages__calendar")["cpu"]
-    with duckdb.connect(str(database)) as connection:
-        row["models"] = connection.execute(
-            "select count(*) from reference.stage_models"
-        ).fetchone()[0]
-        row["spells"] = connection.execute(
-            "select count(*) from lifecycle.int_stages__spells"
-        ).fetchone()[0]
-        row["touched"] = one_more_day(connection, millions)
-    day = dbt(
-        workspace, "run", "-s", "fct_relationship_spells", "customer_day", "int_stages__spells"
+    with duckdb.connect(str(database), config=MEMORY) as connection:
+        for name, table in (
+            ("models", "reference.stage_models"),
+            ("spells", "lifecycle.int_stages__stays"),
+        ):
+            ((row[name],),) = connection.execute(f"select count(*) from {table}").fetchall()
+    row["touched_same"], row["refresh_same"], row["cpu_refresh_same"] = refreshed(
+        workspace, 1_000_000, A_DAY, start
     )
+    row["touched_day"], row["refresh_day"], row["cpu_refresh_day"] = refreshed(
+        workspace, 1_000_001, None, start
+    )
+    further = row["models"] - 1
     row |= {
-        "customer_day": full["customer_day"],
-        "aipl": alone["customer_day"] + alone["int_stages__spells"],
-        "all_spells": full["int_stages__spells"],
-        "marts": sum(marts[m] for m in MARTS),
-        "refresh_day": day["customer_day"]
-        + day["int_stages__spells"]
-        + day["fct_relationship_spells"],
+        "aipl": sum(alone[model] for model in ENGINE),
+        "all": sum(full[model] for model in ENGINE),
         "cpu_start": start,
         "cpu_aipl": alone["cpu"] - start,
         "cpu_all": full["cpu"] - start,
-        "cpu_marts": marts["cpu"] - start,
-        "cpu_refresh_day": day["cpu"] - start,
-        "memory_mb": marts["memory"],
+        "memory_mb": full["memory"],
     }
-    row["aipl_scans"] = row["cpu_aipl"] / row["cpu_scan"]
-    others = row["cpu_all"] - row["cpu_aipl"]
-    row["next_model_scans"] = others / (row["models"] - 1) / row["cpu_scan"]
+    if marts:
+        row |= {"marts": sum(marts[m] for m in MARTS), "cpu_marts": marts["cpu"] - start}
+        row["memory_marts_mb"] = marts["memory"]
+    for kind in ("", "cpu_"):
+        for name in ("scan", "scan_four"):
+            row[f"{kind}aipl_by_{name}"] = row[f"{kind}aipl"] / row[f"{kind}{name}"]
+            row[f"{kind}next_by_{name}"] = (
+                (row[f"{kind}all"] - row[f"{kind}aipl"]) / further / row[f"{kind}{name}"]
+            )
     return {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
 
 
@@ -287,6 +299,9 @@ def main() -> None:
     arguments.add_argument("--events", default="1,10", help="millions of touch-points, with commas")
     arguments.add_argument(
         "--naive", action="store_true", help="also a snapshot per day, at 1 million"
+    )
+    arguments.add_argument(
+        "--without-marts", action="store_true", help="the engine alone, no stocks, flows and FAST"
     )
     chosen = arguments.parse_args()
     chosen.workspace.mkdir(parents=True, exist_ok=True)
@@ -300,7 +315,8 @@ def main() -> None:
         "unit_test",
     )
     for millions in chosen.events.split(","):
-        print(json.dumps(measure(chosen.workspace, float(millions), chosen.naive)), flush=True)
+        row = measure(chosen.workspace, float(millions), chosen.naive, not chosen.without_marts)
+        print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

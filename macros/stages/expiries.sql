@@ -5,8 +5,9 @@
     such an expiry (the first day on which it does not hold; 0 = it does not hold now), AND is `least`, OR is
     `greatest`, and none of it needs a row per day. -#}
 
-{#- {first: {name: sql}, second: {name: sql}, sums: [condition], stages: {ruleset number: [{stage, rank, sql}]}}.
-    `first` are window columns over the spine, `second` what follows from those; equal ones are shared. -#}
+{#- {first: {name: sql}, second: {name: sql}, sums: [condition], stages: {ruleset number: [{stage, rank, now, before}]}}.
+    `first` are window columns over the spine and tell what was known before a day, `second` what is known with it; equal
+    ones are shared. `now` is when the stage would end as of the day, `before` as of the day before. -#}
 {% macro stage_columns(plan) %}
     {%- set columns = {'first': {}, 'second': {}, 'sums': [], 'stages': {}, 'rulesets': plan.rulesets} -%}
     {%- for ruleset in plan.rulesets -%}
@@ -22,14 +23,17 @@
                     {%- for condition in group -%}
                         {%- do expiries.append(quanyu.condition_expiry(condition, columns)) -%}
                     {%- endfor -%}
-                    {%- do parts.append(quanyu.extreme('least', expiries)) -%}
+                    {%- do parts.append({
+                        'now': quanyu.extreme('least', expiries | map(attribute='now') | list),
+                        'before': quanyu.extreme('least', expiries | map(attribute='before') | list)}) -%}
                 {%- endif -%}
             {%- endfor -%}
             {%- for days, mask in windows.items() -%}
                 {%- do parts.append(quanyu.condition_expiry({'kind': 'last', 'mask': mask, 'days': days}, columns)) -%}
             {%- endfor -%}
             {%- do stages.append({'stage': stage.stage, 'rank': stage.rank,
-                'sql': quanyu.extreme('greatest', parts) if parts else '0'}) -%}
+                'now': quanyu.extreme('greatest', parts | map(attribute='now') | list) if parts else '0',
+                'before': quanyu.extreme('greatest', parts | map(attribute='before') | list) if parts else '0'}) -%}
         {%- endfor -%}
         {%- do columns.stages.update({ruleset.number: stages}) -%}
     {%- endfor -%}
@@ -59,43 +63,87 @@
     {{ return(name) }}
 {% endmacro %}
 
-{#- Expiry of a condition as SQL over the CTE `measured`; the window columns it needs go into `columns`. -#}
+{#- Expressions over the CTE `expiring`, one per turn that a row can hold: rule set * 2^32 + day * 64 + rank, or NULL. -#}
+{% macro stage_turns(columns) %}
+    {%- set turns = [] -%}
+    {%- for ruleset in columns.rulesets -%}
+        {%- set stages = columns.stages[ruleset.number] -%}
+        {%- set rank = [] -%}
+        {%- for stage in stages -%}
+            {%- do rank.append('when until_' ~ ruleset.number ~ '_' ~ stage.rank ~ ' > from_day then ' ~ stage.rank) -%}
+        {%- endfor -%}
+        {%- set rank = 'case ' ~ rank | join(' ') ~ ' else 0 end' -%}
+        {%- do turns.append('case when begins_epoch or ' ~ rank ~ ' <> before_' ~ ruleset.number ~ ' then '
+            ~ quanyu.turn_number(ruleset.number, 'from_day', rank) ~ ' end') -%}
+        {%- set above = ['from_day'] -%}
+        {%- for stage in stages + [{'rank': 0}] -%}
+            {%- set until = 'until_' ~ ruleset.number ~ '_' ~ stage.rank -%}
+            {%- if not loop.first -%}
+                {%- set begins = quanyu.extreme('greatest', above) -%}
+                {%- do turns.append('case when ' ~ begins ~ ' > from_day and ' ~ begins ~ ' < to_day'
+                    ~ (' and ' ~ until ~ ' > ' ~ begins if not loop.last else '') ~ ' then '
+                    ~ quanyu.turn_number(ruleset.number, begins, stage.rank) ~ ' end') -%}
+            {%- endif -%}
+            {%- do above.append(until) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(turns or ['cast(null as bigint)']) }}
+{% endmacro %}
+
+{% macro turn_number(ruleset, day, rank) -%}
+    {{- return(ruleset * 4294967296 ~ ' + ' ~ day ~ ' * 64 + ' ~ rank) -}}
+{%- endmacro %}
+
+{#- Expiry of a condition as SQL over the CTE `measured`, {now, before}; the columns it needs go into `columns`. -#}
 {% macro condition_expiry(condition, columns) %}
     {%- set hit = '(behaviours & ' ~ condition.mask ~ ') <> 0' -%}
     {%- set far = quanyu.far_day() | string -%}
     {%- set is_ever = condition.days == '' -%}
     {%- if condition.kind == 'live' -%}
-        {{ return('case when (live & ' ~ condition.mask ~ ') <> 0 then ' ~ far ~ ' else 0 end') }}
-    {%- elif condition.kind == 'last' -%}
-        {%- set last = quanyu.shared_column(columns.first, 'last',
-            quanyu.last_known('case when ' ~ hit ~ ' then day end') ~ ' over so_far') -%}
-        {{ return('case when ' ~ last ~ ' is not null then ' ~ far ~ ' else 0 end' if is_ever
-            else 'coalesce(' ~ last ~ ' + ' ~ condition.days ~ ', 0)') }}
-    {%- elif condition.kind in ('second', 'cycle') -%}
-        {#- A day with the behaviour stands on the spine once, so the day before the last is one or two back. -#}
-        {%- set hit_day = 'case when ' ~ hit ~ ' then day end' -%}
-        {%- set back = [] -%}
-        {%- for n in (1, 2) -%}
-            {%- do back.append(quanyu.shared_column(columns.first, 'back',
-                quanyu.previous_known(hit_day, n) ~ ' over in_order')) -%}
+        {%- set before = quanyu.shared_column(columns.first, 'back', quanyu.previous_known('relationships', 1) ~ ' over in_order') -%}
+        {%- set now = quanyu.shared_column(columns.second, 'live', 'coalesce(relationships, ' ~ before ~ ')') -%}
+        {%- set expiries = {} -%}
+        {%- for name, column in {'now': now, 'before': before}.items() -%}
+            {%- do expiries.update({name: 'case when (' ~ column ~ ' & ' ~ condition.mask ~ ') <> 0 then ' ~ far ~ ' else 0 end'}) -%}
         {%- endfor -%}
-        {%- set before = quanyu.shared_column(columns.second, 'before',
-            'case when ' ~ hit ~ ' then ' ~ back[0] ~ ' else ' ~ back[1] ~ ' end') -%}
-        {%- if condition.kind == 'second' -%}
-            {{ return('case when ' ~ before ~ ' is not null then ' ~ far ~ ' else 0 end' if is_ever
-                else 'coalesce(' ~ before ~ ' + ' ~ condition.days ~ ', 0)') }}
-        {%- else -%}
-            {%- set last = quanyu.shared_column(columns.first, 'last', quanyu.last_known(hit_day) ~ ' over so_far') -%}
-            {#- At most N days apart and at most N days ago: N days ago still holds, hence the 1. -#}
-            {{ return('case when ' ~ last ~ ' - ' ~ before ~ ' <= ' ~ condition.days ~ ' then ' ~ last ~ ' + '
-                ~ condition.days ~ ' + 1 else 0 end') }}
-        {%- endif -%}
-    {%- else -%}
+        {{ return(expiries) }}
+    {%- elif condition.kind == 'sum' -%}
         {%- do columns.sums.append(condition) -%}
-        {%- set total = 'sum(value_' ~ columns.sums | length ~ ') over (partition by brand_number, customer_key, epoch_from'
-            ~ ' order by day range between ' ~ ('unbounded' if is_ever else (condition.days | int - 1) | string)
-            ~ ' preceding and current row)' -%}
-        {{ return(quanyu.shared_column(columns.first, 'enough',
-            'case when ' ~ total ~ ' >= ' ~ condition.least ~ ' then ' ~ far ~ ' else 0 end')) }}
+        {%- set value = 'sum(value_' ~ columns.sums | length ~ ')' -%}
+        {%- set days = 'unbounded' if is_ever else condition.days | int -%}
+        {%- set expiries = {} -%}
+        {%- for name, frame in {
+            'now': (days if is_ever else days - 1) ~ ' preceding and current row', 'before': days ~ ' preceding and 1 preceding',
+        }.items() -%}
+            {%- set total = value ~ ' over (partition by brand_number, customer_key, epoch_from order by day range between '
+                ~ frame ~ ')' -%}
+            {%- do expiries.update({name: quanyu.shared_column(columns.first, 'enough',
+                'case when ' ~ total ~ ' >= ' ~ condition.least ~ ' then ' ~ far ~ ' else 0 end')}) -%}
+        {%- endfor -%}
+        {{ return(expiries) }}
     {%- endif -%}
+    {%- set hit_day = 'case when ' ~ hit ~ ' then day end' -%}
+    {%- set back = quanyu.shared_column(columns.first, 'back', quanyu.previous_known(hit_day, 1) ~ ' over in_order') -%}
+    {%- set last = quanyu.shared_column(columns.second, 'last', 'case when ' ~ hit ~ ' then day else ' ~ back ~ ' end') -%}
+    {%- if condition.kind == 'last' -%}
+        {{ return({'now': quanyu.expiry_of(last, condition.days), 'before': quanyu.expiry_of(back, condition.days)}) }}
+    {%- endif -%}
+    {%- set back_2 = quanyu.shared_column(columns.first, 'back', quanyu.previous_known(hit_day, 2) ~ ' over in_order') -%}
+    {%- set second = quanyu.shared_column(columns.second, 'second', 'case when ' ~ hit ~ ' then ' ~ back ~ ' else ' ~ back_2 ~ ' end') -%}
+    {%- if condition.kind == 'second' -%}
+        {{ return({'now': quanyu.expiry_of(second, condition.days), 'before': quanyu.expiry_of(back_2, condition.days)}) }}
+    {%- endif -%}
+    {#- cycle: at most N days apart and at most N days ago; N days ago still holds, hence the 1. -#}
+    {%- set expiries = {} -%}
+    {%- for name, (newest, older) in {'now': (last, second), 'before': (back, back_2)}.items() -%}
+        {%- do expiries.update({name: 'case when ' ~ newest ~ ' - ' ~ older ~ ' <= ' ~ condition.days ~ ' then ' ~ newest ~ ' + '
+            ~ condition.days ~ ' + 1 else 0 end'}) -%}
+    {%- endfor -%}
+    {{ return(expiries) }}
 {% endmacro %}
+
+{#- First day on which something that happened on a day no longer counts; 0 when it did not happen. -#}
+{% macro expiry_of(day, days) -%}
+    {{- return('case when ' ~ day ~ ' is not null then ' ~ quanyu.far_day() ~ ' else 0 end' if days == ''
+        else 'coalesce(' ~ day ~ ' + ' ~ days ~ ', 0)') -}}
+{%- endmacro %}

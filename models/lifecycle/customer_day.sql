@@ -5,6 +5,7 @@
 -- depends_on: {{ ref('stage_rules') }} {{ ref('stages') }} {{ ref('stage_models') }} {{ ref('stage_behaviours') }}
 -- depends_on: {{ ref('event_types') }}
 {%- set plan = quanyu.stage_plan() %}
+{%- set amounts = ['purchase_amount', 'purchase_net_amount', 'refund_amount', 'unlinked_refund_amount'] %}
 
 {% if is_incremental() %}
 with touched as (
@@ -175,15 +176,14 @@ others as (
         brand_id,
         customer_key,
         activity_date,
-        sum(placed_order_count) as placed_order_count,
-        sum(purchase_count) as purchase_count,
-        sum(purchase_amount) as purchase_amount,
-        sum(purchase_net_amount) as purchase_net_amount,
-        sum(refund_amount) as refund_amount,
-        sum(unlinked_refund_amount) as unlinked_refund_amount,
-        sum(membership_event_count) as membership_event_count,
+        {%- for count in ['placed_order_count', 'purchase_count', 'membership_event_count'] %}
+        cast(sum({{ count }}) as bigint) as {{ count }},
+        {%- endfor %}
+        {%- for amount in amounts %}
+        cast(sum({{ amount }}) as decimal(18, 4)) as {{ amount }},
+        {%- endfor %}
         bit_or(behaviours) as behaviours,
-        max(relationships) as relationships,
+        cast(max(relationships) as smallint) as relationships,
         max(purchase_valid_to) as purchase_valid_to
     from other_rows
     group by brand_id, customer_key, activity_date
@@ -194,18 +194,18 @@ customer_day as (
         coalesce(touchpoints.brand_id, others.brand_id) as brand_id,
         coalesce(touchpoints.customer_key, others.customer_key) as customer_key,
         coalesce(touchpoints.activity_date, others.activity_date) as activity_date,
-        cast(coalesce(touchpoints.touchpoint_count, 0) as bigint) as touchpoint_count,
+        coalesce(touchpoints.touchpoint_count, cast(0 as bigint)) as touchpoint_count,
         {%- for count in ['placed_order_count', 'purchase_count'] %}
-        cast(coalesce(others.{{ count }}, 0) as bigint) as {{ count }},
+        coalesce(others.{{ count }}, cast(0 as bigint)) as {{ count }},
         {%- endfor %}
-        {%- for amount in ['purchase_amount', 'purchase_net_amount', 'refund_amount', 'unlinked_refund_amount'] %}
-        cast(coalesce(others.{{ amount }}, 0) as decimal(18, 4)) as {{ amount }},
+        {%- for amount in amounts %}
+        coalesce(others.{{ amount }}, cast(0 as decimal(18, 4))) as {{ amount }},
         {%- endfor %}
-        cast(coalesce(others.membership_event_count, 0) as bigint) as membership_event_count,
+        coalesce(others.membership_event_count, cast(0 as bigint)) as membership_event_count,
         -- What the stage rules ask about a day, a bit each; the bits are the plan's own (macros/stages/engine.sql).
         coalesce(touchpoints.behaviours, 0) | coalesce(others.behaviours, 0) as behaviours,
         -- Relationships live at the end of the day, on the days on which one began or ended; else NULL.
-        cast(others.relationships as smallint) as relationships,
+        others.relationships,
         -- The day is a purchase day until this day comes (9999-12-31 = for good); NULL = it never was one.
         others.purchase_valid_to,
         cast({{ plan.hash }} as bigint) as _rules,

@@ -20,7 +20,8 @@ from tests.oracle.warehouse import PROJECT, Warehouse
 HISTORIES = 8
 BELOW_STAGES = [
     "fct_orders", "fct_order_lines", "fct_refunds", "fct_touchpoints", "fct_membership_spells",
-    "fct_relationship_spells", "int_stages__origins", "customer_day", "int_stages__spells", "fct_stage_spells",
+    "fct_relationship_spells", "int_stages__origins", "customer_day", "int_stages__stays", "int_stages__spells",
+    "fct_stage_spells",
     "fct_stage_transitions", "path:models/marts/fast", "int_stages__calendar", "int_stages__daily",
 ]  # fmt: skip
 

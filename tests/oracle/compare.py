@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import duckdb
 
 from tests.oracle.stages import RANKS, Answers, direction, journeys
 
+PROMOTIONS = Path(__file__).parents[2] / "seeds" / "promotion_calendar.csv"
 COUNTS = [
     "fertility",
     "fertility_active",
@@ -21,16 +23,24 @@ COUNTS = [
     "advancing_deepened_i",
     "advancing_base_p",
     "advancing_deepened_p",
+    "advancing_base_without_l",
     "superiority",
     "superiority_super",
     "thriving_active_30d",
     "thriving_active_180d",
 ]
+INDICES = {
+    "fertility_index": "fertility",
+    "advancing_index": "advancing_rate",
+    "superiority_index": "superiority",
+    "thriving_index": "thriving_rate_30d",
+}
 RATES = {
     "advancing_rate": ("advancing_deepened", "advancing_base"),
     "advancing_rate_a": ("advancing_deepened_a", "advancing_base_a"),
     "advancing_rate_i": ("advancing_deepened_i", "advancing_base_i"),
     "advancing_rate_p": ("advancing_deepened_p", "advancing_base_p"),
+    "advancing_rate_without_l": ("advancing_deepened", "advancing_base_without_l"),
     "thriving_rate_30d": ("thriving_active_30d", "superiority"),
     "thriving_rate_180d": ("thriving_active_180d", "superiority"),
 }
@@ -70,7 +80,7 @@ def comparisons(answers: Answers, as_of: date) -> dict[str, Callable]:
         "marts.stage_daily": lambda connection: _daily(connection, answers, as_of),
         "marts.stage_flows": counts("stage_flows", _flows, _whole_flows(answers)),
         "marts.fast_daily": lambda connection: _fast(connection, answers),
-        "marts.fast_periods": counts("fast_periods", _periods, answers.periods),
+        "marts.fast_periods": lambda connection: _periods(connection, answers, as_of),
     }
 
 
@@ -263,54 +273,118 @@ def _whole_flows(answers: Answers) -> dict:
 
 
 def _fast(connection, answers: Answers) -> list[str]:
-    columns = COUNTS + list(RATES)
+    """Every column of fast_daily."""
+    columns = [*COUNTS, *RATES, *INDICES, "index_method"]
+    rows = connection.execute("select * from marts.fast_daily")
+    names = [column[0] for column in rows.description]
     found = []
+    if {"brand_id", "as_of_date", *columns} != set(names):
+        found.append(f"fast_daily has the columns {names}, the comparison {columns}")
+    expected = _fast_expected(answers)
     seen = set()
-    for brand, day, *values in connection.execute(
-        f"select brand_id, as_of_date, {', '.join(columns)} from marts.fast_daily"
-    ).fetchall():
-        row = dict(zip(columns, values, strict=True))
-        expected = answers.fast.get((brand, day), {})
-        seen.add((brand, day))
-        for column in COUNTS:
-            if row[column] != expected.get(column, 0):
+    for values in rows.fetchall():
+        row = dict(zip(names, values, strict=True))
+        key = (row["brand_id"], row["as_of_date"])
+        seen.add(key)
+        if key not in expected:
+            found.append(f"fast_daily {key}: a day that should not be there")
+            continue
+        for column in columns:
+            if not _equal(row[column], expected[key][column]):
                 found.append(
-                    f"fast_daily {brand} {day} {column}: {row[column]}, oracle {expected.get(column, 0)}"
+                    f"fast_daily {key} {column}: {row[column]}, oracle {expected[key][column]}"
                 )
-        for column, (top, base) in RATES.items():
-            rate = expected.get(top, 0) / expected[base] if expected.get(base) else None
-            if (rate is None) != (row[column] is None) or (
-                rate is not None and abs(rate - row[column]) > 1e-12
-            ):
-                found.append(f"fast_daily {brand} {day} {column}: {row[column]}, oracle {rate}")
-    for brand, first in answers.first_day.items():
-        days = [d for b, d in answers.fast if b == brand]
-        missing = [d for d in days if (brand, d) not in seen]
-        if missing:
-            found.append(
-                f"fast_daily {brand}: {len(missing)} days from {first} are missing, e.g. {missing[0]}"
-            )
-        if (brand, first - timedelta(1)) in seen:
-            found.append(f"fast_daily {brand}: begins before {first}")
+    for key in sorted({*expected} - seen):
+        found.append(f"fast_daily {key}: the day is missing")
     return found
 
 
-def _periods(connection) -> dict:
-    columns = [
-        "fertility",
-        "fertility_active",
-        "advancing_base",
-        "advancing_deepened",
-        "superiority",
-        "thriving_base",
-        "thriving_active",
-    ]
-    return {
-        tuple(key): dict(zip(columns, values, strict=True))
-        for *key, values in (
-            (*row[:3], row[3:])
-            for row in connection.execute(
-                f"select brand_id, period_kind, period_id, {', '.join(columns)} from marts.fast_periods"
-            ).fetchall()
+def _equal(ours, theirs) -> bool:
+    if isinstance(ours, float) and isinstance(theirs, float):
+        return abs(ours - theirs) <= 1e-12 * max(1.0, abs(theirs))
+    return ours == theirs
+
+
+def _fast_expected(answers: Answers) -> dict:
+    """{(brand, day): {column: value}} of the oracle's counts, with the rates and indices that follow from them."""
+    rows: dict = {}
+    for (brand, day), counted in answers.fast.items():
+        row = {column: counted.get(column, 0) for column in COUNTS}
+        row["advancing_base_without_l"] = sum(
+            counted.get(f"advancing_base_{stage}", 0) for stage in "aip"
         )
+        for rate, (top, base) in RATES.items():
+            row[rate] = row[top] / row[base] if row[base] else None
+        rows[brand, day] = row
+    for (brand, day), row in rows.items():
+        year_ago = rows.get((brand, day - timedelta(365)))
+        row["index_method"] = "year_ago" if year_ago else "best_52_weeks"
+        for index, measure in INDICES.items():
+            if year_ago:
+                against = year_ago[measure]
+            else:
+                year = (rows.get((brand, day - timedelta(back))) for back in range(364))
+                against = max((x[measure] for x in year if x and x[measure] is not None), default=0)
+            value = row[measure]
+            row[index] = 100 * value / against if against and value is not None else None
+    return rows
+
+
+PERIOD_COUNTS = [
+    "fertility",
+    "fertility_active",
+    "advancing_base",
+    "advancing_deepened",
+    "superiority",
+    "thriving_base",
+    "thriving_active",
+]
+
+
+def _periods(connection, answers: Answers, as_of: date) -> list[str]:
+    """Every column of fast_periods."""
+    with PROMOTIONS.open(encoding="utf-8", newline="") as handle:
+        promotions = {row["promotion_id"]: row for row in csv.DictReader(handle)}
+    expected = {}
+    for (brand, kind, name), counted in answers.periods.items():
+        row = {column: counted.get(column, 0) for column in PERIOD_COUNTS}
+        if kind == "promotion":
+            starts_on, ends_on = (
+                date.fromisoformat(promotions[name][side]) for side in ("starts_on", "ends_on")
+            )
+        elif kind == "week":
+            starts_on = date.fromisoformat(name)
+            ends_on = starts_on + timedelta(6)
+        else:
+            starts_on = date.fromisoformat(f"{name}-01")
+            ends_on = (starts_on + timedelta(31)).replace(day=1) - timedelta(1)
+        row |= {"starts_on": starts_on, "ends_on": ends_on, "last_on": min(ends_on, as_of)}
+        row["is_complete"] = ends_on <= as_of
+        for rate, top, base in (
+            ("advancing_rate", "advancing_deepened", "advancing_base"),
+            ("thriving_rate", "thriving_active", "thriving_base"),
+        ):
+            row[rate] = row[top] / row[base] if row[base] else None
+        expected[brand, kind, name] = row
+    rows = connection.execute("select * from marts.fast_periods")
+    names = [column[0] for column in rows.description]
+    found = {
+        (row["brand_id"], row["period_kind"], row["period_id"]): {
+            name: value
+            for name, value in row.items()
+            if name not in ("brand_id", "period_kind", "period_id")
+        }
+        for row in (dict(zip(names, values, strict=True)) for values in rows.fetchall())
     }
+    wrong = []
+    for key in sorted({*found, *expected}):
+        ours, theirs = found.get(key), expected.get(key)
+        if ours is None or theirs is None or {*ours} != {*theirs}:
+            wrong.append(f"fast_periods {key}: warehouse {ours}, oracle {theirs}")
+            continue
+        wrong += [
+            f"fast_periods {key} {column}: {ours[column]}, oracle {theirs[column]}"
+            for column in theirs
+            if not _equal(ours[column], theirs[column])
+        ]
+    return wrong

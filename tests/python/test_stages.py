@@ -22,7 +22,7 @@ LANDINGS = Path(
 )
 HISTORIES = int(os.environ.get("QUANYU_STAGE_HISTORIES", "30"))
 SEED = int(os.environ.get("QUANYU_STAGE_SEED", "1"))
-ENGINE = ["customer_day", "int_stages__spells", "fct_stage_spells"]
+ENGINE = ["customer_day", "int_stages__stays", "int_stages__spells", "fct_stage_spells"]
 LEDGER = [
     "int_stages__calendar",
     "int_stages__daily",
@@ -275,6 +275,18 @@ def test_a_slice_of_online_retail_agrees_with_the_slow_reading(tmp_path):
     warehouse.build()
     answers = _answers(tmp_path / "landing", as_of)
     assert len(people) > 400 and len(refunds) > 200
+    assert differences(warehouse.database, answers, as_of) == []
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not LANDINGS.is_dir(), reason=f"no real landings at {LANDINGS}")
+def test_every_customer_of_online_retail_agrees_with_the_slow_reading(tmp_path):
+    as_of = date(2011, 12, 9)
+    warehouse = Warehouse(tmp_path / "workspace")
+    warehouse.admit(LANDINGS / "online_retail")
+    warehouse.build()
+    answers = _answers(LANDINGS / "online_retail", as_of)
+    assert len({customer for _, _, customer in answers.spells}) > 4000
     assert differences(warehouse.database, answers, as_of) == []
 
 
