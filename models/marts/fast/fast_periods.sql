@@ -63,11 +63,19 @@ periods as (
     where promotions.starts_on <= brands.last_date and promotions.ends_on >= brands.first_date
 ),
 
+-- A number stands for a period wherever its customers are grouped.
+numbered_periods as (
+    select
+        *,
+        cast(row_number() over (order by brand_id, period_kind, period_id) as integer) as period_number
+    from periods
+),
+
 period_days as (
     select
         periods.*,
         calendar.as_of_date
-    from periods
+    from numbered_periods as periods
     inner join calendar
         on
             periods.brand_id = calendar.brand_id
@@ -99,10 +107,7 @@ stocks as (
 -- People of the period: those there on its first day, and those who came in later and were not.
 comers as (
     select distinct
-        period_days.brand_id,
-        period_days.period_kind,
-        period_days.period_id,
-        period_days.starts_on,
+        period_days.period_number,
         spells.customer_key
     from period_days
     inner join spells
@@ -112,29 +117,23 @@ comers as (
 
 newcomers as (
     select
-        comers.brand_id,
-        comers.period_kind,
-        comers.period_id,
+        comers.period_number,
         count(*) as customers
     from comers
+    inner join numbered_periods as periods on comers.period_number = periods.period_number
     left join spells
         on
-            comers.brand_id = spells.brand_id
+            periods.brand_id = spells.brand_id
             and comers.customer_key = spells.customer_key
-            and comers.starts_on >= spells.valid_from
-            and comers.starts_on < spells.valid_to
+            and periods.starts_on >= spells.valid_from
+            and periods.starts_on < spells.valid_to
     where spells.customer_key is null
-    group by comers.brand_id, comers.period_kind, comers.period_id
+    group by comers.period_number
 ),
 
 acting as (
     select
-        period_days.brand_id,
-        period_days.period_kind,
-        period_days.period_id,
-        period_days.starts_on,
-        period_days.last_on,
-        period_days.day_before,
+        period_days.period_number,
         customer_day.customer_key,
         max(case
             when (customer_day.behaviours & {{ benefits }}) <> 0 or customer_day.purchase_valid_to > period_days.last_on
@@ -145,25 +144,22 @@ acting as (
     inner join period_days
         on customer_day.brand_id = period_days.brand_id and customer_day.activity_date = period_days.as_of_date
     where customer_day.touchpoint_count > 0 or customer_day.purchase_valid_to > period_days.last_on
-    group by
-        period_days.brand_id, period_days.period_kind, period_days.period_id,
-        period_days.starts_on, period_days.last_on, period_days.day_before, customer_day.customer_key
+    group by period_days.period_number, customer_day.customer_key
 ),
 
 active as (
     select
-        acting.brand_id,
-        acting.period_kind,
-        acting.period_id,
+        acting.period_number,
         count(distinct acting.customer_key) as customers
     from acting
+    inner join numbered_periods as periods on acting.period_number = periods.period_number
     inner join spells
         on
-            acting.brand_id = spells.brand_id
+            periods.brand_id = spells.brand_id
             and acting.customer_key = spells.customer_key
-            and acting.last_on >= spells.valid_from
-            and acting.starts_on < spells.valid_to
-    group by acting.brand_id, acting.period_kind, acting.period_id
+            and periods.last_on >= spells.valid_from
+            and periods.starts_on < spells.valid_to
+    group by acting.period_number
 ),
 
 member_spells as (
@@ -178,27 +174,24 @@ member_spells as (
 
 active_members as (
     select
-        acting.brand_id,
-        acting.period_kind,
-        acting.period_id,
+        acting.period_number,
         count(*) as customers
     from acting
+    inner join numbered_periods as periods on acting.period_number = periods.period_number
     inner join member_spells
         on
-            acting.brand_id = member_spells.brand_id
+            periods.brand_id = member_spells.brand_id
             and acting.customer_key = member_spells.customer_key
-            and acting.day_before >= member_spells.valid_from
-            and acting.day_before < member_spells.valid_to
+            and periods.day_before >= member_spells.valid_from
+            and periods.day_before < member_spells.valid_to
     where acting.is_benefit = 1
-    group by acting.brand_id, acting.period_kind, acting.period_id
+    group by acting.period_number
 ),
 
 -- Whoever is deeper at the end came into that stage in the period.
 deepened as (
     select
-        period_days.brand_id,
-        period_days.period_kind,
-        period_days.period_id,
+        period_days.period_number,
         count(*) as customers
     from period_days
     inner join spells as at_end
@@ -213,7 +206,7 @@ deepened as (
             and period_days.day_before >= before.valid_from
             and period_days.day_before < before.valid_to
     where at_end.stage_rank > before.stage_rank
-    group by period_days.brand_id, period_days.period_kind, period_days.period_id
+    group by period_days.period_number
 ),
 
 fast_periods as (
@@ -236,7 +229,7 @@ fast_periods as (
         cast(
             coalesce(active_members.customers, 0) * 1.0 / nullif(stocks_before.members, 0) as double
         ) as thriving_rate
-    from periods
+    from numbered_periods as periods
     left join stocks as stocks_before
         on periods.brand_id = stocks_before.brand_id and periods.day_before = stocks_before.as_of_date
     left join stocks as first_stocks
@@ -244,11 +237,7 @@ fast_periods as (
     left join stocks as last_stocks
         on periods.brand_id = last_stocks.brand_id and periods.last_on = last_stocks.as_of_date
     {%- for part in ['newcomers', 'active', 'deepened', 'active_members'] %}
-    left join {{ part }}
-        on
-            periods.brand_id = {{ part }}.brand_id
-            and periods.period_kind = {{ part }}.period_kind
-            and periods.period_id = {{ part }}.period_id
+    left join {{ part }} on periods.period_number = {{ part }}.period_number
     {%- endfor %}
 )
 
