@@ -173,14 +173,18 @@ def scan(connection: duckdb.DuckDBPyConnection, columns: tuple[str, ...]) -> tup
 
 
 def one_more_day(connection: duckdb.DuckDBPyConnection, refresh: int, rows: int | None) -> int:
-    """A day of late touch-points lands, or so many rows of it: its customers are touched in a new refresh. How many they
-    are."""
+    """A day of late touch-points lands, or so many rows of it: its customers are touched in a new refresh, and all of
+    theirs are written anew, as fct_touchpoints does. How many customers they are."""
     connection.execute(f"""
         create or replace temp table fresh as
         select * replace ('n{refresh}' || event_id as event_id) from lifecycle.fct_touchpoints
         where occurred_on = date '{FIRST_DAY}' + {DAYS - 1}
         order by cast(regexp_extract(event_id, '[0-9]+$') as bigint) {f"limit {rows}" if rows else ""};
-        insert into lifecycle.fct_touchpoints select * from fresh;
+        create or replace temp table rewritten as
+        select * replace ({refresh} as _refresh) from (from lifecycle.fct_touchpoints union all from fresh)
+        where customer_key in (select customer_key from fresh);
+        delete from lifecycle.fct_touchpoints where customer_key in (select customer_key from fresh);
+        insert into lifecycle.fct_touchpoints select * from rewritten;
         update lifecycle.int_lifecycle__touched_customers set _refresh = {refresh}
         where customer_key in (select customer_key from fresh);
     """)

@@ -18,3 +18,11 @@
     from {{ ref('int_lifecycle__touched_customers') }}
     where _refresh > {{ own_refresh }}
 {%- endmacro %}
+
+
+{#- Condition on the rows of a model of the strategy replace_touched, beside that on its touched customers: theirs have been
+    written since this model last ran, all of them, to the end of the table. The engine passes over what was written before
+    by its own statistics, so that a refresh does not read the whole history to find a few customers in it. -#}
+{% macro written_since_last_refresh() -%}
+    _refresh > {{ quanyu.scalar('select coalesce(max(_refresh), 0) from ' ~ this) }}
+{%- endmacro %}

@@ -21,3 +21,13 @@
         select customer_key from {{ ref('int_lifecycle__touched_customers') }}
     {%- endif -%}
 {%- endmacro %}
+
+
+{#- What written_since_last_refresh says; after a change of rules every row counts. -#}
+{% macro written_since_rules() -%}
+    {%- if quanyu.scalar('select max(_rules) from ' ~ this) == quanyu.stage_plan().hash -%}
+        {{ quanyu.written_since_last_refresh() }}
+    {%- else -%}
+        _refresh >= 0
+    {%- endif -%}
+{%- endmacro %}

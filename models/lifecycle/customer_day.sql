@@ -28,7 +28,9 @@ touchpoints as (
         ) as behaviours
     from {{ ref('fct_touchpoints') }}
     {% if is_incremental() %}
-    where customer_key in (select touched.customer_key from touched)
+    where
+        {{ quanyu.written_since_rules() }}
+        and customer_key in (select touched.customer_key from touched)
     {% endif %}
     group by brand_id, customer_key, occurred_on
 ),

@@ -28,6 +28,7 @@ with touchpoints as (
     where
         event_type in ('follow', 'unfollow', 'wecom_add', 'wecom_delete', 'group_join', 'group_leave')
         {% if is_incremental() %}
+        and {{ quanyu.written_since_last_refresh() }}
         and customer_key in ({{ quanyu.touched_since_last_refresh() }})
         {% endif %}
 ),

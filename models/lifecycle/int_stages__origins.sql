@@ -16,6 +16,7 @@ with met as (
     where
         channel is not null
         {% if is_incremental() %}
+        and {{ quanyu.written_since_last_refresh() }}
         and customer_key in ({{ quanyu.touched_since_last_refresh() }})
         {% endif %}
     union all

@@ -107,6 +107,9 @@ active_days as (
     from {{ ref('customer_day') }} as customer_day
     inner join brands on customer_day.brand_id = brands.brand_id
     inner join customers on customer_day.customer_key = customers.customer_key
+    {%- if is_incremental() %}
+    where {{ quanyu.written_since_rules() }}
+    {%- endif %}
 ),
 
 days as (
@@ -171,6 +174,9 @@ occurrences as (
     from {{ ref('fct_touchpoints') }} as touchpoints
     inner join brands on touchpoints.brand_id = brands.brand_id
     inner join customers on touchpoints.customer_key = customers.customer_key
+    {%- if is_incremental() %}
+    where {{ quanyu.written_since_rules() }}
+    {%- endif %}
     union all
     select
         brands.brand_number,
