@@ -28,3 +28,15 @@
     from {{ source }}
     where {{ where }}
 {%- endmacro %}
+
+
+{#- Settings of the STAR tables by customer and period (macros/refresh/traced.sql): layers, the numbers of periods and touch-points,
+    and each brand's first day, before which nothing counts. -#}
+{% macro star_settings() %}
+    {{- return(quanyu.settings_of({
+        ref('int_star__touch_keys'): ['channel_key', 'touch_point_key', 'channel', 'touch_point', 'is_interaction', 'deeds'],
+        ref('promotion_calendar'): ['brand_id', 'promotion_id', 'starts_on', 'ends_on'],
+        '(select brand_id, min(as_of_date) as first_date from ' ~ ref('int_stages__calendar') ~ ' group by brand_id) as brands':
+            ['brand_id', 'first_date'],
+    }, [var('star_stage_model'), var('count_anonymous_visitors'), quanyu.stage_plan().hash if execute else none])) -}}
+{% endmacro %}

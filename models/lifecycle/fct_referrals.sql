@@ -1,6 +1,7 @@
 -- Grain: one row per referral up to the as-of date (referral_id).
 -- Why: who invited whom, and for which brand: stages, growth and STAR must mean the same one.
--- Not here: chains and activation (int_growth__referrals); referrals whose inviter nobody knows.
+-- Not here: chains and activation (int_growth__referrals); referrals whose inviter nobody knows; people who invite
+--           themselves by another of their identifiers, which brings in nobody.
 with as_of as (
     select as_of_date from {{ ref('as_of') }}
 ),
@@ -34,7 +35,9 @@ named as (
         inviters.customer_key as inviter_key
     from invited
     inner join customers as inviters on invited.inviter_identifier = inviters.identifier_key
-    where {{ quanyu.owned_at('invited.invited_at', 'inviters') }}
+    where
+        {{ quanyu.owned_at('invited.invited_at', 'inviters') }}
+        and (invited.invitee_key is null or invited.invitee_key <> inviters.customer_key)
 ),
 
 -- A referral names no brand: it is that of the inviter's oldest live membership on the day, else the default one.

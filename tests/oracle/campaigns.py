@@ -83,14 +83,19 @@ def answers(ask: Callable[[str], list[tuple]]) -> dict[str, dict[tuple, dict]]:
             back[system, order].append((day, amount))
     messages = defaultdict(list)
     for campaign, key, sent, *later, control in ask(
-        "select m.campaign_id, map.customer_key, m.sent_on, cast(m.delivered_at as date), cast(m.clicked_at as date),"
+        "select m.campaign_id, o.customer_key, m.sent_on, cast(m.delivered_at as date), cast(m.clicked_at as date),"
         " cast(m.unsubscribed_at as date), coalesce(m.is_control, false) from staging.stg_landing__messages m"
-        " join identity.int_identity__customer_map map using (identifier_key)"
+        + star.owned("m", "identifier_key", "sent_at")
     ):
         if key in names and sent <= as_of:
             # What happened after the as-of date has not happened yet.
             seen = [day if day and day <= as_of else None for day in later]
             messages[campaign].append(Message(key, sent, *seen, control))
+    # Who was held back once is of the hold-out, whatever else reached him.
+    for sent in messages.values():
+        held = {m.key for m in sent if m.control}
+        for m in sent:
+            m.control = m.key in held
     costs = defaultdict(list)
     for campaign, day, *figures in ask(
         "select campaign_id, spent_on, impressions, clicks, cost_amount from staging.stg_landing__campaign_costs"

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from statistics import median
 
 import duckdb
@@ -143,6 +144,15 @@ def quotient(top, base) -> float | None:
     return float(top) / float(base) if top is not None and base else None
 
 
+def origins(met: list[tuple]) -> dict:
+    """customer -> channel of the first moment that names one; of one moment's channels the first by name."""
+    first: dict = {}
+    for moment, customer, channel in met:
+        if channel and (customer not in first or (moment, channel) < first[customer]):
+            first[customer] = (moment, channel)
+    return {customer: channel for customer, (_, channel) in first.items()}
+
+
 def live(spells: list[tuple[date, date | None]], day: date) -> bool:
     return any(a <= day and (b is None or day < b) for a, b in spells)
 
@@ -167,7 +177,7 @@ class Brand:
     costs: list[tuple]
     messages: list[tuple]
     referrals: list[tuple]
-    cycles: dict
+    fallback_cycle: int
     categories: dict
     clv: dict
     periods: list[tuple]
@@ -205,12 +215,34 @@ class Brand:
             if c in self.counted
         }
         self.buying = {c: days for c, days in self.buying.items() if days}
+        self.cycles = self._cycles()
         self.reach = self._reach()
         # Channels in which something is known to have happened.
         self.scopes = {"all"} | {t[3] or "unknown" for t in self.touches}
         self.scopes |= {o[2] or "unknown" for o in self.orders} | {x[2] for x in self.costs}
         self.scopes |= {m[2] for found in self.memberships.values() for m in found}
         self.won = {c: (days[0], self._won_by(c)) for c, days in self.buying.items()}
+
+    def _cycles(self) -> dict:
+        """Days that each buyer is expected to take: the mean of his own gaps, drawn towards the median of all gaps as if he had
+        shown that three times; and the cycle of the brand, a whole number of days."""
+
+        def gaps(buyers) -> list[int]:
+            return [(b - a).days for days in buyers for a, b in pairwise(days)]
+
+        # A median of few gaps is no cycle of a person's; of the brand any gap is better than the seed, a visitor's too.
+        closed = gaps(self.buying.values())
+        usual = median(closed) if len(closed) >= 30 else self.fallback_cycle
+        all_closed = gaps(
+            sorted(d for d, kinds in days.items() if "order" in kinds)
+            for days in self.acts["all"].values()
+        )
+        found = {"brand": int((median(all_closed) if all_closed else self.fallback_cycle) + 0.5)}
+        for customer, days in self.buying.items():
+            own = len(days) - 1
+            mean = (days[-1] - days[0]).days / own if own else 0
+            found[customer] = (own * mean + 3 * usual) / (own + 3)
+        return found
 
     def _won_by(self, customer) -> str:
         """The channel of the first touch-point that has one, up to the first purchase; else that of the purchase."""
@@ -1382,27 +1414,34 @@ def read(connection: duckdb.DuckDBPyConnection, brand_id: str) -> Brand:
             f"select campaign_id, scenario, channel, campaign_name, budget_amount from staging.stg_landing__campaigns {where}"
         )
     }
-    named = {
-        r[0]: r[1]
-        for r in rows(
-            "select identifier_key, customer_key from identity.int_identity__customer_map"
-        )
-    }
+    owners = defaultdict(list)
+    for identifier, key, since, until in rows(
+        "select identifier_key, customer_key, valid_from, valid_to from identity.int_identity__resolution"
+    ):
+        owners[identifier].append((key, since, until))
+
+    def owner(identifier: int, moment: datetime) -> str | None:
+        """Who had the identifier at a moment."""
+        for key, since, until in owners[identifier]:
+            if (since is None or moment >= since) and (until is None or moment < until):
+                return ids[key]
+        return None
+
     # What happened to a message after the as-of date has not happened yet.
     messages = [
         (
-            r[0],
-            ids[named[r[1]]],
-            *r[2:4],
-            *(d if d and d <= as_of else None for d in r[4:7]),
-            *r[7:],
+            campaign,
+            owner(identifier, sent_at),
+            *how[:2],
+            *(d if d and d <= as_of else None for d in how[2:5]),
+            *how[5:],
         )
-        for r in rows(
-            """select campaign_id, identifier_key, channel, sent_on, cast(delivered_at as date),
+        for campaign, identifier, sent_at, *how in rows(
+            """select campaign_id, identifier_key, sent_at, channel, sent_on, cast(delivered_at as date),
             cast(coalesce(opened_at, clicked_at) as date), cast(unsubscribed_at as date), failed_reason, is_control
             from staging.stg_landing__messages where sent_on <= (select as_of_date from reference.as_of)"""
         )
-        if r[0] in campaigns and r[1] in named
+        if campaign in campaigns and owner(identifier, sent_at)
     ]
     joined = defaultdict(list)
     for key, brand, at, card, a, b in rows(
@@ -1410,14 +1449,14 @@ def read(connection: duckdb.DuckDBPyConnection, brand_id: str) -> Brand:
     ):
         joined[ids[key]].append((at, brand, card, a, b))
     told = []
-    for referral, inviter, invitee, invited, accepted in rows(
-        "select referral_id, inviter_key, invitee_key, invited_on, accepted_on from staging.stg_landing__referrals"
+    for referral, inviter, invitee, at, invited, accepted in rows(
+        "select referral_id, inviter_key, invitee_key, invited_at, invited_on, accepted_on from staging.stg_landing__referrals"
     ):
-        if inviter in named and invited <= as_of:
-            who = ids[named[inviter]]
+        who, guest = owner(inviter, at), owner(invitee, at)
+        # Nobody invites himself.
+        if who and who != guest and invited <= as_of:
             cards = [x for x in joined[who] if live([x[3:]], invited)]
             if (min(cards)[1] if cards else "default") == brand_id:
-                guest = ids[named[invitee]] if invitee in named else None
                 told.append(
                     (
                         referral,
@@ -1427,17 +1466,6 @@ def read(connection: duckdb.DuckDBPyConnection, brand_id: str) -> Brand:
                         accepted if accepted and accepted <= as_of else None,
                     )
                 )
-    cycles = {
-        ids[k]: n
-        for k, n in rows(
-            f"""select customer_key, expected_cycle_days from lifecycle.int_value__person_cycles {where}
-            and observation = 'as_of' and category = '*'"""
-        )
-    }
-    for (n,) in rows(
-        f"select cycle_days from lifecycle.int_value__observations {where} and observation = 'as_of'"
-    ):
-        cycles["brand"] = n
     categories = defaultdict(lambda: defaultdict(list))
     for key, category, day in rows(
         f"""select customer_key, category, purchased_on from lifecycle.fct_order_lines {where}
@@ -1474,7 +1502,9 @@ def read(connection: duckdb.DuckDBPyConnection, brand_id: str) -> Brand:
         ],
         messages=messages,
         referrals=told,
-        cycles=cycles,
+        fallback_cycle=rows(
+            "select cycle_days from reference.category_cycles where category = '*'"
+        )[0][0],
         categories=categories,
         clv=dict(rows(f"select customer_id, clv from marts.clv_customers {where}")),
         periods=rows(
@@ -1482,12 +1512,15 @@ def read(connection: duckdb.DuckDBPyConnection, brand_id: str) -> Brand:
         ),
         departures=dict(rows(f"select staff_id, left_on from reference.staff_departures {where}")),
     )
-    brand.origins = {
-        ids[key]: channel
-        for key, channel in rows(
-            f"select customer_key, acquisition_channel from lifecycle.int_stages__origins {where}"
-        )
-    }
+    brand.origins = origins(
+        [(r[6], r[0], r[3]) for r in brand.touches]
+        + [
+            (at, ids[key], channel)
+            for key, at, channel in rows(
+                f"select customer_key, ordered_at, channel from lifecycle.fct_orders {where} and customer_key is not null"
+            )
+        ]
+    )
     brand.orders_with_staff = [
         (staff, day, ids.get(key), *rest)
         for staff, day, key, *rest in rows(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 from tests.oracle import star
-from tests.oracle.star import DAY, INTERACTIONS, Customer, Facts, Period, rate
+from tests.oracle.star import DAY, INTERACTIONS, Customer, Facts, Period, owned, rate
 
 Figure = tuple  # (numerator, denominator)
 DEEP = {"R3", "R4", "R5"}
@@ -104,9 +104,11 @@ def figures(
     clv = {(b, c): v for b, c, v in ask("select brand_id, customer_id, clv from marts.clv_customers")}  # fmt: skip
     names = dict(ask("select customer_key, customer_id from identity.int_identity__customer_map"))
     messages = ask(
-        "select m.campaign_id, map.customer_key, m.sent_on, cast(m.delivered_at as date), cast(m.clicked_at as date)"
-        " from staging.stg_landing__messages m join identity.int_identity__customer_map map using (identifier_key)"
-        " where not map.is_anonymous_visitor and not coalesce(m.is_control, false)"
+        "select m.campaign_id, o.customer_key, m.sent_on, cast(m.delivered_at as date), cast(m.clicked_at as date)"
+        f" from staging.stg_landing__messages m {owned('m', 'identifier_key', 'sent_at')}"
+        " where not o.is_anonymous_visitor and (m.campaign_id, o.customer_key) not in (select h.campaign_id, p.customer_key"
+        f" from staging.stg_landing__messages h {owned('h', 'identifier_key', 'sent_at', 'p')}"
+        " where h.is_control and h.campaign_id is not null)"
     )
     classes = defaultdict(dict)
     for brand, customer, day, code in ask(

@@ -592,6 +592,8 @@ def read_landing(
         who = person(row, "inviter")
         if who is None or not row.get("accepted_at") or _time(row["invited_at"]).date() > as_of:
             continue
+        if who == person(row, "invitee"):  # nobody invites himself
+            continue
         accepted, oldest = _time(row["accepted_at"]).date(), []
         for (named, _), events in cards[who].items():
             joined = None

@@ -144,6 +144,15 @@ class Facts:
     products: dict[str, tuple]  # product -> (name, category)
 
 
+def owned(landed: str, key: str, moment: str, owner: str = "o") -> str:
+    """SQL of the join that finds whose an identifier was at a moment: a device may have gone from hand to hand."""
+    return (
+        f" join identity.int_identity__resolution {owner} on {landed}.{key} = {owner}.identifier_key"
+        f" and ({owner}.valid_from is null or {landed}.{moment} >= {owner}.valid_from)"
+        f" and ({owner}.valid_to is null or {landed}.{moment} < {owner}.valid_to)"
+    )
+
+
 def read_facts(ask: Callable[[str], list[tuple]]) -> Facts:
     """Facts from the tables below the marts; `ask` runs a query."""
     as_of = ask("select as_of_date from reference.as_of")[0][0]
@@ -165,8 +174,8 @@ def read_facts(ask: Callable[[str], list[tuple]]) -> Facts:
         else:
             visitors[brand].append(tuple(touch))
     for brand, key, at, name, campaign in ask(
-        "select coalesce(c.brand_id, 'default'), map.customer_key, m.delivered_at, m.channel, m.campaign_id"
-        " from staging.stg_landing__messages m join identity.int_identity__customer_map map using (identifier_key)"
+        "select coalesce(c.brand_id, 'default'), o.customer_key, m.delivered_at, m.channel, m.campaign_id"
+        f" from staging.stg_landing__messages m {owned('m', 'identifier_key', 'sent_at')}"
         " left join staging.stg_landing__campaigns c using (campaign_id) where m.delivered_at is not null"
     ):
         if key in counted and at.date() <= as_of:
@@ -247,8 +256,7 @@ def read_facts(ask: Callable[[str], list[tuple]]) -> Facts:
     invitations = defaultdict(list)
     for inviter, key, on, accepted in ask(
         "select a.customer_key, b.customer_key, r.invited_on, r.accepted_on from staging.stg_landing__referrals r"
-        " join identity.int_identity__customer_map a on r.inviter_key = a.identifier_key"
-        " join identity.int_identity__customer_map b on r.invitee_key = b.identifier_key"
+        f"{owned('r', 'inviter_key', 'invited_at', 'a')}{owned('r', 'invitee_key', 'invited_at', 'b')}"
     ):
         # Of the brand whose live card the inviter has had longest.
         live = [c[:2] for c in cards[inviter] if c[2] <= on and (c[3] is None or on < c[3])]

@@ -31,11 +31,12 @@ from orchestration.contract import load_contract
 from orchestration.intake import Verdict, admit, prepare
 from orchestration.warehouse import PROJECT, environment_with, warehouse_closed_after
 
-# Everything that keeps rows from one refresh to the next, with what it is made of. Marts keep none.
+# Everything that keeps rows from one refresh to the next, with what it is made of. Public marts keep none.
 KEEPING = (
     "path:models/staging/landing", "path:models/identity", "+int_stages__spells", "+int_stages__origins",
     "+customer_day", "+fct_relationship_spells", "batches", "quarantine", "row_conservation",
-    "suppressed_identifiers",
+    "suppressed_identifiers", "+int_growth__channel_days", "+int_star__customer_periods", "+int_campaigns__shares",
+    "+int_campaigns__reached",
 )  # fmt: skip
 # Not compared: memories of what was published or carried out at the time, and notes of the refreshes themselves.
 # docs/decisions.md: every other table is a function of the lake, the seeds and the vars.
@@ -75,6 +76,8 @@ LIGHT_RULES = (
     "insert into reference.survivorship values ('city', 'pos', 0)",
     "update reference.channels set domain = 'private', is_free_reach = true where channel = 'jd'",
     "update reference.member_tiers set tier_rank = 3 - tier_rank where tier_rank in (1, 2)",
+    "update reference.growth_event_roles set is_visit = not is_visit where event_type in ('search_brand', 'interact')",
+    "insert into reference.promotion_calendar values ('*', 'spring', 'spring', 'Spring', '春', '2026-02-10', '2026-02-25')",
 )
 
 

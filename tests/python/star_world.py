@@ -37,13 +37,13 @@ TABLES = {
     "staging.stg_landing__campaigns": "campaign_id varchar, brand_id varchar, campaign_name varchar, scenario varchar, channel varchar, starts_on date, ends_on date, budget_amount decimal(18, 4)",
     "staging.stg_landing__campaign_costs": "campaign_id varchar, spent_on date, channel varchar, impressions bigint, clicks bigint, cost_amount decimal(18, 4)",
     "identity.dim_customers": "customer_key bigint, gender varchar, province varchar, birth_date date",
-    "identity.int_identity__customer_map": "identifier_key bigint, customer_key bigint, customer_id varchar, is_anonymous_visitor boolean",
+    "identity.int_identity__resolution": "identifier_key bigint, customer_key bigint, customer_id varchar, is_anonymous_visitor boolean, valid_from timestamp, valid_to timestamp",
     "marts.rfm_customers": "as_of_date date, brand_id varchar, scope varchar, customer_id varchar, rfm_code varchar, rfm_class varchar",
     "reference.promotion_calendar": "brand_id varchar, promotion_id varchar, promotion varchar, name_en varchar, name_zh varchar, starts_on date, ends_on date",
 }  # fmt: skip
 # What the layers below would make of these facts, in the shortest words.
 DERIVED = {
-    "identity.int_identity__resolution": "select *, null::timestamp as valid_from, null::timestamp as valid_to from identity.int_identity__customer_map",
+    "identity.int_identity__customer_map": "select * from identity.int_identity__resolution where valid_to is null",
     "lifecycle.int_lifecycle__touched_customers": "select distinct customer_key from identity.int_identity__customer_map",
     "staging.stg_landing__products": "select unnest(['p1', 'p2']) as product_id, 'n' as product_name, 'c' as category",
     "marts.clv_customers": "select brand_id, 'C' || customer_key as customer_id, cast(sum(net_amount) + count(*) as decimal(18, 4)) as clv,"
@@ -96,6 +96,10 @@ class Pair:
         self.rows = rows
         self.brands = [f"b{number:02}a", f"b{number:02}b"]
         self.keys = [number * 100 + i for i in range(people + 1)]
+        # A tablet goes from one of them to another; messages are sent to it.
+        self.tablet, handed_over = number * 100 + 99, self.at(self.day())
+        self.owner(self.tablet, self.keys[1], until=handed_over)
+        self.owner(self.tablet, self.keys[2], since=handed_over)
         for brand in self.brands:
             self.campaigns(brand)
         for key in self.keys:
@@ -171,7 +175,7 @@ class Pair:
     def person(self, key: int) -> None:
         rng = self.rng
         visitor = key == self.keys[0]
-        self.rows.add("identity.int_identity__customer_map", key, key, f"C{key}", visitor)
+        self.owner(key, key, visitor)
         born = rng.choice([None, dt.date(2001, 6, 18), dt.date(2001, 6, 19), dt.date(2008, 4, 30)])
         self.rows.add(
             "identity.dim_customers",
@@ -207,6 +211,13 @@ class Pair:
                             f"class {code}" if scope == "all" else "other"
                         )  # fmt: skip
 
+    def owner(
+        self, identifier: int, key: int, visitor: bool = False, since=None, until=None
+    ) -> None:
+        self.rows.add(
+            "identity.int_identity__resolution", identifier, key, f"C{key}", visitor, since, until
+        )
+
     def touches(self, key: int, brand: str) -> list[dt.datetime]:
         rng = self.rng
         touches = []
@@ -240,7 +251,8 @@ class Pair:
                 for n in (1, 2):  # nobody opens or clicks what has not arrived
                     later[n] = later[n] and later[0] and max(later[n], later[0])
                 self.rows.add(
-                    "staging.stg_landing__messages", len(self.rows.get("staging.stg_landing__messages", [])), key,
+                    "staging.stg_landing__messages", len(self.rows.get("staging.stg_landing__messages", [])),
+                    rng.choice([key, key, key, self.tablet]),
                     rng.choice([f"{brand}-{name}", f"{brand}-{name}", f"{brand}-{name}", "unheard_of"]),
                     rng.choice(["sms", "sms", "wecom", "official_account"]), sent, day, *later, failed, control
                 )  # fmt: skip
@@ -276,9 +288,7 @@ class Pair:
         rng = self.rng
         for card in range(rng.choice([0, 1, 1, 2])):
             member = key * 10 + card
-            self.rows.add(
-                "identity.int_identity__customer_map", member * 1000, key, f"C{key}", False
-            )
+            self.owner(member * 1000, key)
             start = self.day()
             while start < AS_OF:
                 end = rng.choice([None, start + dt.timedelta(rng.randrange(1, 25))])

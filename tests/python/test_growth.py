@@ -4,7 +4,7 @@ world, and on a hundred small random brands whose facts crowd the ends of window
 from __future__ import annotations
 
 import random
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 
 import duckdb
 import pyarrow as pa
@@ -19,7 +19,8 @@ FIRST = AS_OF - timedelta(days=430)
 BRANDS = 100
 VALUE = [
     "int_value__observations", "int_value__purchase_days", "int_value__category_days", "int_value__gaps", "int_value__cycles",
-    "int_value__person_cycles", "int_value__acquisitions", "fct_consent_spells", "int_value__reach",
+    "int_value__person_cycles", "int_value__acquisitions", "fct_consent_spells", "int_value__reach", "int_stages__origins",
+    "int_campaigns__messages",
 ]  # fmt: skip
 GROWTH = [
     "int_growth__scopes", "int_growth__channel_days", "int_private__reach_spells", "int_private__staff_touches",
@@ -77,8 +78,14 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
     """Rows of one brand with seven customers, the last one an anonymous visitor."""
     people = [first_key + n for n in range(7)]
     for n, key in enumerate(people):
-        rows["map"] += [(key * 10 + i, key, f"C{key}", n == 6) for i in range(1 + n % 2)]
+        rows["owners"] += [
+            (key * 10 + i, key, f"C{key}", n == 6, None, None) for i in range(1 + n % 2)
+        ]
         rows["dim"].append((key, f"C{key}", n == 6, n, None if n % 2 else "x"))
+    # A tablet goes from one of them to another.
+    tablet, handed_over = first_key * 10 + 9, datetime.combine(at(chance), time())
+    for key, since, until in ((people[0], None, handed_over), (people[1], handed_over, None)):
+        rows["owners"].append((tablet, key, f"C{key}", False, since, until))
     campaigns = [f"{brand}-{name}" for name in ("ads", "sms", "wecom")]
     for name, scenario, channel in zip(
         campaigns, ("acquisition", "membership", "growth"), ("ads", "sms", "wecom"), strict=True
@@ -171,7 +178,7 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
         rows["messages"].append(
             (
                 name,
-                chance.choice(people) * 10,
+                chance.choice([*(key * 10 for key in people), tablet, tablet]),
                 name.split("-")[1],
                 sent,
                 delivered,
@@ -188,7 +195,7 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
         rows["referrals"].append(
             (
                 f"{brand}r{n}",
-                chance.choice(people[:6]) * 10,
+                chance.choice([*(key * 10 for key in people[:6]), tablet]),
                 guest and guest * 10,
                 invited,
                 accepted,
@@ -204,7 +211,7 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
 
 
 TABLES = {
-    "map": ("identity.int_identity__customer_map", "identifier_key bigint, customer_key bigint, customer_id text, is_anonymous_visitor boolean"),
+    "owners": ("identity.int_identity__resolution", "identifier_key bigint, customer_key bigint, customer_id text, is_anonymous_visitor boolean, valid_from timestamp, valid_to timestamp"),
     "dim": ("identity.dim_customers", "customer_key bigint, customer_id text, is_anonymous_visitor boolean, personal_id_count int, gender text"),
     "campaigns": ("staging.stg_landing__campaigns", "campaign_id text, brand_id text, campaign_name text, scenario text, channel text, starts_on date, ends_on date, budget_amount decimal(18, 4)"),
     "costs": ("staging.stg_landing__campaign_costs", "campaign_id text, spent_on date, channel text, impressions bigint, clicks bigint, cost_amount decimal(18, 4)"),
@@ -230,9 +237,8 @@ STAND_INS = {
     "lifecycle.fct_orders": "select *, 's' as source_system, true as is_valid_purchase, purchased_on as valid_from,"
     " null::date as valid_to, net_amount as paid_amount, cast(purchased_on as timestamp) as ordered_at from lifecycle.bought",
     "lifecycle.fct_membership_spells": "select *, cast(valid_from as timestamp) as joined_at from lifecycle.cards",
-    "identity.int_identity__resolution": "select *, null::timestamp as valid_from, null::timestamp as valid_to"
-    " from identity.int_identity__customer_map",
-    "staging.stg_landing__messages": "select *, cast(sent_on as timestamp) as sent_at, null::timestamp as clicked_at"
+    "identity.int_identity__customer_map": "select * from identity.int_identity__resolution where valid_to is null",
+    "staging.stg_landing__messages": "select *, 'm' || row_number() over () as message_id, cast(sent_on as timestamp) as sent_at, null::timestamp as clicked_at"
     " from staging.told",
     "staging.stg_landing__referrals": "select *, cast(invited_on as timestamp) as invited_at from staging.invited",
     "lifecycle.int_stages__calendar": "select brand_id, cast(unnest(generate_series("
@@ -240,8 +246,6 @@ STAND_INS = {
     "lifecycle.int_stages__daily": "select c.brand_id, s.model, c.as_of_date, count(*) as customers"
     " from lifecycle.int_stages__calendar as c join lifecycle.int_stages__spells as s on c.brand_id = s.brand_id"
     " and c.as_of_date >= s.valid_from and (s.valid_to is null or c.as_of_date < s.valid_to) group by all",
-    "lifecycle.int_stages__origins": "select brand_id, customer_key, min(channel) as acquisition_channel"
-    " from lifecycle.fct_touchpoints group by all",
     "marts.clv_customers": "select brand_id, 'C' || customer_key as customer_id,"
     " cast(sum(net_amount) + count(*) as decimal(18, 4)) as clv from lifecycle.fct_orders where customer_key is not null group by all",
 }  # fmt: skip

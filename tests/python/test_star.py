@@ -10,9 +10,9 @@ from star_world import hundred_brands
 from tests.oracle import campaigns, scenarios, star
 
 MODELS = [
-    "fct_membership_spells", "fct_referrals", "fct_consent_spells", "customer_day", "int_star__periods", "int_star__touch_keys", "int_star__asset_stays", "int_star__touches",
+    "fct_membership_spells", "fct_referrals", "fct_consent_spells", "customer_day", "int_star__periods", "int_star__touch_keys", "int_star__asset_stays", "int_campaigns__messages", "int_star__touches",
     "int_star__customer_periods", "star_flows", "star_goal_flows", "star_scaling", "star_assets", "star_structure",
-    "star_triangulating", "star_activating", "star_returning", "int_campaigns__credits", "attribution",
+    "star_triangulating", "star_activating", "star_returning", "int_campaigns__shares", "int_campaigns__credits", "attribution",
     "product_performance", "int_campaigns__reached", "campaign_performance", "campaign_segments", "star_member_tiers",
     "int_star__promotions", "int_value__observations", "int_value__purchase_days", "int_value__acquisitions",
     "int_value__money_days", "repurchase_cohorts", "unit_economics", "fast_periods", "int_star__scenario_figures",

@@ -35,6 +35,9 @@
             from {{ known }} as known
             {%- if going %}
             left anti join ({{ going.gone }}) as going on known.{{ going.key }} = going.{{ going.key }}
+            {%- if going.kept %}
+            where {{ going.kept }}
+            {%- endif %}
             {%- endif %}
             union all
             select {{ columns | map(attribute='quoted') | join(', ') }}
@@ -51,8 +54,9 @@
 {% endmaterialization %}
 
 
-{#- {key, gone}: rows whose `key` is among the rows of the query `gone` go; none when rows only come. One answer per
-    incremental strategy of the project, the same as its get_incremental_<strategy>_sql. -#}
+{#- {key, gone, kept}: rows whose `key` is among the rows of the query `gone` go, and those for which the condition `kept`, if
+    there is one, does not hold; none when rows only come. One answer per incremental strategy of the project, the same as its
+    get_incremental_<strategy>_sql. -#}
 {% macro spark_rows_that_go(new_rows) %}
     {%- set strategy = config.get('incremental_strategy') -%}
     {%- if strategy == 'append' -%}
@@ -66,6 +70,11 @@
         {{ return({'key': 'customer_key', 'gone': quanyu.touched_by_rules()}) }}
     {%- elif strategy == 'replace_traced' -%}
         {{ return({'key': 'customer_key', 'gone': 'select customer_key from ' ~ quanyu.work_table(this.identifier ~ '_traced')}) }}
+    {%- elif strategy == 'replace_traced_and_reopened' -%}
+        {%- set reopened = quanyu.reopened_from() -%}
+        {{ return({
+            'key': 'customer_key', 'gone': quanyu.traced(), 'kept': "last_on < date '" ~ reopened ~ "'" if reopened else none,
+        }) }}
     {%- elif strategy == 'replace_resolved' -%}
         {%- do run_query('insert into ' ~ quanyu.customer_changes() ~ ' select customer_key, has_changed, cast('
             ~ quanyu.refresh_number() ~ ' as bigint) from ' ~ quanyu.work_table('changed_customers')) -%}

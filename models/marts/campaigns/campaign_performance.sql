@@ -155,23 +155,22 @@ afterwards as (
     group by campaign_id
 ),
 
--- Everybody who was drawn, whether the message arrived or not: a dead number is dead in the hold-out, too.
+-- Everybody who was drawn, whether the message arrived or not: a dead number is dead in the hold-out, too. Whom a
+-- campaign held back once it held back, whatever else reached him.
 drawn as (
     select
         campaigns.brand_id,
         messages.campaign_id,
-        counted.customer_key,
+        messages.customer_key,
         min(messages.sent_on) as sent_on,
         max(case when messages.is_control then 1 else 0 end) as is_control,
-        max(case when cast(messages.unsubscribed_at as date) <= as_of.as_of_date then 1 else 0 end) as has_unsubscribed,
-        max(case when cast(messages.delivered_at as date) <= as_of.as_of_date then 1 else 0 end) as is_delivered,
-        max(case when cast(messages.clicked_at as date) <= as_of.as_of_date then 1 else 0 end) as has_clicked
-    from {{ ref('stg_landing__messages') }} as messages
+        max(case when messages.unsubscribed_on is not null then 1 else 0 end) as has_unsubscribed,
+        max(case when messages.delivered_on is not null then 1 else 0 end) as is_delivered,
+        max(case when messages.clicked_on is not null then 1 else 0 end) as has_clicked
+    from {{ ref('int_campaigns__messages') }} as messages
     inner join campaigns on messages.campaign_id = campaigns.campaign_id
-    inner join {{ ref('int_identity__customer_map') }} as map on messages.identifier_key = map.identifier_key
-    inner join counted on map.customer_key = counted.customer_key
     inner join as_of on messages.sent_on <= as_of.as_of_date
-    group by campaigns.brand_id, messages.campaign_id, counted.customer_key
+    group by campaigns.brand_id, messages.campaign_id, messages.customer_key
 ),
 
 outcomes as (
@@ -204,9 +203,9 @@ compared as (
     select
         campaign_id,
         sum(case when is_control = 0 then 1 else 0 end) as messaged_customers,
-        sum(is_delivered) as delivered_customers,
-        sum(has_clicked) as clicking_customers,
-        sum(has_unsubscribed) as unsubscribed_customers,
+        sum((1 - is_control) * is_delivered) as delivered_customers,
+        sum((1 - is_control) * has_clicked) as clicking_customers,
+        sum((1 - is_control) * has_unsubscribed) as unsubscribed_customers,
         {%- for group, flag in {'treated': 0, 'control': 1}.items() %}
         sum(case when is_observed = 1 and is_control = {{ flag }} then 1 else 0 end) as {{ group }}_customers,
         sum(case when is_observed = 1 and is_control = {{ flag }} then has_bought else 0 end) as {{ group }}_buyers,

@@ -1,7 +1,12 @@
 -- Grain: one row per campaign and customer whom a touch-point or a delivered message of the campaign reached.
 -- Why: the people of a campaign, with what they did in the days after it first met them, and their layers around it.
 -- Not here: anonymous visitors; hold-out customers, who were not met.
-{{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
+{{ config(
+    schema='lifecycle', access='protected', contract={'enforced': false},
+    materialized='incremental', incremental_strategy='replace_traced_and_reopened',
+    pre_hook='{{ quanyu.trace_touched(quanyu.reached_settings(), quanyu.met_by_changed_campaigns()) }}',
+) }}
+-- depends_on: {{ ref('int_lifecycle__touched_customers') }} {{ ref('base_landing__campaigns') }}
 -- depends_on: {{ ref('stage_rules') }} {{ ref('stages') }} {{ ref('stage_models') }} {{ ref('stage_behaviours') }}
 -- depends_on: {{ ref('event_types') }}
 {%- set plan = quanyu.stage_plan() %}
@@ -17,7 +22,10 @@ counted as (
 ),
 
 campaigns as (
-    select * from {{ ref('stg_landing__campaigns') }}
+    select
+        *,
+        {{ quanyu.add_days('starts_on', -1) }} as day_before
+    from {{ ref('stg_landing__campaigns') }}
 ),
 
 met as (
@@ -31,17 +39,12 @@ met as (
         on touchpoints.campaign_id = campaigns.campaign_id and touchpoints.brand_id = campaigns.brand_id
     union all
     select
-        messages.campaign_id,
-        map.customer_key,
-        cast(messages.delivered_at as date) as met_on,
-        case
-            when cast(messages.clicked_at as date) <= (select as_of.as_of_date from as_of) then 1 else 0
-        end as is_response
-    from {{ ref('stg_landing__messages') }} as messages
-    inner join {{ ref('int_identity__customer_map') }} as map on messages.identifier_key = map.identifier_key
-    where
-        messages.campaign_id is not null
-        and cast(messages.delivered_at as date) <= (select as_of.as_of_date from as_of)
+        campaign_id,
+        customer_key,
+        delivered_on as met_on,
+        case when clicked_on is not null then 1 else 0 end as is_response
+    from {{ ref('int_campaigns__messages') }}
+    where campaign_id is not null and delivered_on is not null
 ),
 
 reached as (
@@ -54,6 +57,9 @@ reached as (
     from met
     inner join campaigns on met.campaign_id = campaigns.campaign_id
     inner join counted on met.customer_key = counted.customer_key
+    {%- if is_incremental() %}
+    where {{ quanyu.is_computed('met.customer_key', 'campaigns.ends_on', quanyu.reopened_from()) }}
+    {%- endif %}
     group by campaigns.brand_id, met.campaign_id, met.customer_key
 ),
 
@@ -89,7 +95,7 @@ spells as (
 dated as (
     select
         reached.*,
-        {{ quanyu.add_days('campaigns.starts_on', -1) }} as day_before,
+        campaigns.day_before,
         least(campaigns.ends_on, as_of.as_of_date) as last_on
     from reached
     inner join campaigns on reached.campaign_id = campaigns.campaign_id
@@ -108,7 +114,10 @@ int_campaigns__reached as (
         coalesce(did.has_ordered, 0) as has_ordered,
         coalesce(did.has_bought, 0) as has_bought,
         coalesce(before.stage, 'none') as layer_before,
-        coalesce(at_end.stage, 'none') as layer_after
+        coalesce(at_end.stage, 'none') as layer_after,
+        dated.last_on,
+        '{{ quanyu.reached_settings() }}' as _settings,
+        cast({{ quanyu.refresh_number() }} as bigint) as _refresh
     from dated
     left join did on dated.campaign_id = did.campaign_id and dated.customer_key = did.customer_key
     left join spells as before

@@ -10,26 +10,17 @@ as_of as (
     select as_of_date from {{ ref('as_of') }}
 ),
 
+-- What somebody did with a product is a bit: 1 viewed, 2 put in a cart, 4 took as a favourite, 8 bought, 16 bought as a new
+-- customer, 32 bought again in time; 64 viewed and put in a cart, 128 and bought, too.
 events as (
     select
         touchpoints.brand_id,
         cast({{ dbt.date_trunc('month', 'touchpoints.occurred_on') }} as date) as month,
         touchpoints.product_id,
-        counted.customer_key,
-        case when touchpoints.event_type = 'product_view' then 1 else 0 end as views,
-        case when touchpoints.event_type = 'cart_add' then 1 else 0 end as cart_adds,
-        case when touchpoints.event_type = 'favorite' then 1 else 0 end as favorites,
-        case when touchpoints.event_type = 'review' then 1 else 0 end as reviews,
-        case when touchpoints.event_type = 'review' then touchpoints.event_value end as ratings,
-        case when touchpoints.event_type = 'review' and touchpoints.event_value is not null then 1 else 0 end
-            as rated_reviews,
-        case when touchpoints.event_type = 'review' and touchpoints.event_value >= 4 then 1 else 0 end
-            as positive_reviews,
-        0 as order_lines,
-        0 as quantity,
-        0 as line_amount
+        touchpoints.customer_key,
+        case touchpoints.event_type when 'product_view' then 1 when 'cart_add' then 2 when 'favorite' then 4 else 0 end as deed,
+        touchpoints.event_value
     from {{ ref('fct_touchpoints') }} as touchpoints
-    left join counted on touchpoints.customer_key = counted.customer_key
     where
         touchpoints.product_id is not null
         and touchpoints.event_type in ('product_view', 'cart_add', 'favorite', 'review')
@@ -75,49 +66,11 @@ first_purchases as (
     group by brand_id, customer_key
 ),
 
-people as (
-    select
-        brand_id,
-        month,
-        product_id,
-        customer_key,
-        sum(views) as views,
-        sum(cart_adds) as cart_adds,
-        sum(favorites) as favorites,
-        sum(reviews) as reviews,
-        sum(ratings) as ratings,
-        sum(rated_reviews) as rated_reviews,
-        sum(positive_reviews) as positive_reviews,
-        sum(order_lines) as order_lines,
-        sum(quantity) as quantity,
-        sum(line_amount) as line_amount
-    from (
-        select * from events
-        union all
-        select
-            brand_id,
-            month,
-            product_id,
-            customer_key,
-            0 as views,
-            0 as cart_adds,
-            0 as favorites,
-            0 as reviews,
-            null as ratings,
-            0 as rated_reviews,
-            0 as positive_reviews,
-            1 as order_lines,
-            quantity,
-            line_amount
-        from lines
-    ) as deeds
-    group by brand_id, month, product_id, customer_key
-),
-
 -- Bought the same product again on a later day.
 product_days as (
     select
         brand_id,
+        month,
         product_id,
         customer_key,
         purchased_on,
@@ -127,6 +80,7 @@ product_days as (
     from (
         select distinct
             brand_id,
+            month,
             product_id,
             customer_key,
             purchased_on
@@ -135,110 +89,151 @@ product_days as (
     ) as bought
 ),
 
-again as (
+deeds as (
     select
-        brand_id,
-        cast({{ dbt.date_trunc('month', 'purchased_on') }} as date) as month,
-        product_id,
-        customer_key,
-        max(case
-            when next_on <= {{ quanyu.add_days('purchased_on', var('product_repurchase_days')) }} then 1 else 0
-        end) as is_again
+        events.brand_id,
+        events.month,
+        events.product_id,
+        events.customer_key,
+        bit_or(events.deed) as deeds
+    from events
+    inner join counted on events.customer_key = counted.customer_key
+    where events.deed > 0
+    group by events.brand_id, events.month, events.product_id, events.customer_key
+    union all
+    select
+        product_days.brand_id,
+        product_days.month,
+        product_days.product_id,
+        product_days.customer_key,
+        bit_or(
+            8 | case when first_purchases.first_purchase_on >= product_days.month then 16 else 0 end
+            | case
+                when product_days.next_on
+                    <= {{ quanyu.add_days('product_days.purchased_on', var('product_repurchase_days')) }} then 32
+                else 0
+            end
+        ) as deeds
     from product_days
-    group by
-        brand_id, cast({{ dbt.date_trunc('month', 'purchased_on') }} as date), product_id, customer_key
-),
-
-flags as (
-    select
-        people.brand_id,
-        people.month,
-        people.product_id,
-        people.customer_key,
-        case when people.views > 0 then 1 else 0 end as is_viewer,
-        case when people.views > 0 and people.cart_adds > 0 then 1 else 0 end as is_cart,
-        case when people.views > 0 and people.cart_adds > 0 and people.order_lines > 0 then 1 else 0 end as is_paid,
-        case when people.cart_adds > 0 then 1 else 0 end as has_cart,
-        case when people.favorites > 0 then 1 else 0 end as has_favorite,
-        case when people.order_lines > 0 then 1 else 0 end as is_buyer,
-        case
-            when
-                people.order_lines > 0
-                and first_purchases.first_purchase_on >= people.month then 1
-            else 0
-        end as is_new_buyer,
-        coalesce(again.is_again, 0) as is_again
-    from people
     left join first_purchases
-        on people.brand_id = first_purchases.brand_id and people.customer_key = first_purchases.customer_key
-    left join again
-        on
-            people.brand_id = again.brand_id
-            and people.month = again.month
-            and people.product_id = again.product_id
-            and people.customer_key = again.customer_key
-    where people.customer_key is not null
+        on product_days.brand_id = first_purchases.brand_id and product_days.customer_key = first_purchases.customer_key
+    group by product_days.brand_id, product_days.month, product_days.product_id, product_days.customer_key
 ),
 
-{% set heads = [
-    'is_viewer', 'is_cart', 'is_paid', 'has_cart', 'has_favorite', 'is_buyer', 'is_new_buyer', 'is_again'
-] -%}
-head_counts as (
+people as (
     select
         brand_id,
         month,
         product_id,
-        {%- for head in heads %}
-        sum({{ head }}) as {{ head }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from flags
-    group by brand_id, month, product_id
+        customer_key,
+        deeds | case when (deeds & 3) = 3 then 64 else 0 end | case when (deeds & 11) = 11 then 128 else 0 end as deeds
+    from (
+        select
+            brand_id,
+            month,
+            product_id,
+            customer_key,
+            bit_or(deeds) as deeds
+        from deeds
+        group by brand_id, month, product_id, customer_key
+    ) as added
+),
+
+sets as (
+    select
+        brand_id,
+        month,
+        product_id,
+        deeds,
+        count(*) as customers
+    from people
+    group by brand_id, month, product_id, deeds
     union all
     select
         brand_id,
         month,
         'all' as product_id,
-        {%- for head in heads %}
-        sum({{ head }}) as {{ head }}{{ ',' if not loop.last }}
-        {%- endfor %}
+        deeds,
+        count(*) as customers
     from (
         select
             brand_id,
             month,
             customer_key,
-            {%- for head in heads %}
-            max({{ head }}) as {{ head }}{{ ',' if not loop.last }}
-            {%- endfor %}
-        from flags
+            bit_or(deeds) as deeds
+        from people
         group by brand_id, month, customer_key
     ) as recounted
-    group by brand_id, month
+    group by brand_id, month, deeds
+),
+
+{% set heads = {
+    'is_viewer': 1, 'is_cart': 64, 'is_paid': 128, 'has_cart': 2, 'has_favorite': 4, 'is_buyer': 8, 'is_new_buyer': 16,
+    'is_again': 32,
+} -%}
+head_counts as (
+    select
+        brand_id,
+        month,
+        product_id,
+        {%- for head, bit in heads.items() %}
+        sum(case when (deeds & {{ bit }}) <> 0 then customers else 0 end) as {{ head }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from sets
+    group by brand_id, month, product_id
 ),
 
 {% set volumes = [
     'views', 'cart_adds', 'favorites', 'reviews', 'ratings', 'rated_reviews', 'positive_reviews', 'quantity',
     'line_amount',
 ] -%}
-volumes as (
+product_volumes as (
     select
         brand_id,
         month,
         product_id,
-        {%- for volume in volumes %}
-        sum({{ volume }}) as {{ volume }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from people
+        sum(case when deed = 1 then 1 else 0 end) as views,
+        sum(case when deed = 2 then 1 else 0 end) as cart_adds,
+        sum(case when deed = 4 then 1 else 0 end) as favorites,
+        sum(case when deed = 0 then 1 else 0 end) as reviews,
+        sum(case when deed = 0 then event_value end) as ratings,
+        sum(case when deed = 0 and event_value is not null then 1 else 0 end) as rated_reviews,
+        sum(case when deed = 0 and event_value >= 4 then 1 else 0 end) as positive_reviews,
+        0 as quantity,
+        0 as line_amount
+    from events
     group by brand_id, month, product_id
     union all
     select
         brand_id,
         month,
-        'all' as product_id,
+        product_id,
+        0 as views,
+        0 as cart_adds,
+        0 as favorites,
+        0 as reviews,
+        null as ratings,
+        0 as rated_reviews,
+        0 as positive_reviews,
+        sum(quantity) as quantity,
+        sum(line_amount) as line_amount
+    from lines
+    group by brand_id, month, product_id
+),
+
+volumes as (
+    {%- for product in ['product_id', "'all'"] %}
+    select
+        brand_id,
+        month,
+        {{ product }} as product_id,
         {%- for volume in volumes %}
         sum({{ volume }}) as {{ volume }}{{ ',' if not loop.last }}
         {%- endfor %}
-    from people
-    group by brand_id, month
+    from product_volumes
+    group by brand_id, month{{ ', product_id' if loop.first }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 ),
 
 baskets as (

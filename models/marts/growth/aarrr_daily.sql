@@ -34,6 +34,7 @@ acts as (
         activity_date as on_date,
         sum(page_view_count) as page_views,
         sum(case when is_visit then 1 else 0 end) as visitors,
+        sum(case when is_ad_click then 1 else 0 end) as clickers,
         sum(login_count) as logins,
         sum(case when login_count > 0 and is_counted then 1 else 0 end) as login_users,
         sum(case when is_counted then 1 else 0 end) as active_users,
@@ -92,36 +93,27 @@ purchase_changes as (
 rolling_changes as (
     select
         scope_key,
-        activity_date as on_date,
-        count(*) as wau_change,
-        count(*) as mau_change,
+        on_date,
+        active_users as wau_change,
+        active_users as mau_change,
         0 as buyers_change,
         0 as repeat_change
-    from days
-    where is_counted
-    group by scope_key, activity_date
+    from acts
+    {%- for window, days in {'wau': 7, 'mau': 30}.items() %}
     union all
     select
         scope_key,
-        least({{ quanyu.add_days('activity_date', 7) }}, coalesce(next_activity_date, {{ quanyu.far_date() }})) as on_date,
-        -count(*) as wau_change,
-        0 as mau_change,
+        least({{ quanyu.add_days('activity_date', days) }}, coalesce(next_activity_date, {{ quanyu.far_date() }})) as on_date,
+        {{ '-count(*)' if window == 'wau' else '0' }} as wau_change,
+        {{ '-count(*)' if window == 'mau' else '0' }} as mau_change,
         0 as buyers_change,
         0 as repeat_change
     from days
     where is_counted
-    group by scope_key, least({{ quanyu.add_days('activity_date', 7) }}, coalesce(next_activity_date, {{ quanyu.far_date() }}))
-    union all
-    select
+    group by
         scope_key,
-        least({{ quanyu.add_days('activity_date', 30) }}, coalesce(next_activity_date, {{ quanyu.far_date() }})) as on_date,
-        0 as wau_change,
-        -count(*) as mau_change,
-        0 as buyers_change,
-        0 as repeat_change
-    from days
-    where is_counted
-    group by scope_key, least({{ quanyu.add_days('activity_date', 30) }}, coalesce(next_activity_date, {{ quanyu.far_date() }}))
+        least({{ quanyu.add_days('activity_date', days) }}, coalesce(next_activity_date, {{ quanyu.far_date() }}))
+    {%- endfor %}
     union all
     select
         scope_key,
@@ -162,16 +154,14 @@ registered as (
     group by scopes.scope_key, registrations.registered_on
 ),
 
--- Visitors who could register: nobody who had done so before. Clickers likewise, with days to do it in.
-visitors as (
+-- Visitors who could not register any more, having done so before, and those who did on the day. Clickers likewise, with days
+-- to do it in.
+registrants as (
     select
         days.scope_key,
         days.activity_date as on_date,
-        sum(case
-            when days.is_visit and (registrations.registered_on is null or registrations.registered_on >= days.activity_date)
-                then 1
-            else 0
-        end) as registration_base,
+        sum(case when days.is_visit and registrations.registered_on < days.activity_date then 1 else 0 end)
+            as earlier_visitors,
         sum(case
             when
                 days.is_visit
@@ -180,11 +170,8 @@ visitors as (
                 then 1
             else 0
         end) as registered_visitors,
-        sum(case
-            when days.is_ad_click and (registrations.registered_on is null or registrations.registered_on >= days.activity_date)
-                then 1
-            else 0
-        end) as click_base,
+        sum(case when days.is_ad_click and registrations.registered_on < days.activity_date then 1 else 0 end)
+            as earlier_clickers,
         sum(case
             when
                 days.is_ad_click
@@ -195,7 +182,7 @@ visitors as (
         end) as click_registrants
     from days
     inner join scopes on days.scope_key = scopes.scope_key
-    left join registrations
+    inner join registrations
         on scopes.brand_scope_key = registrations.brand_scope_key and days.customer_key = registrations.customer_key
     where days.is_visit or days.is_ad_click
     group by days.scope_key, days.activity_date
@@ -336,9 +323,10 @@ counted as (
         sum(coalesce(acts.buyer_orders, 0)) over last_365_days as orders_365d,
         coalesce(registered.registrations, 0) as registrations,
         coalesce(registered.activated, 0) as activated,
-        {%- for column in ['registration_base', 'registered_visitors', 'click_base', 'click_registrants'] %}
-        coalesce(visitors.{{ column }}, 0) as {{ column }},
-        {%- endfor %}
+        coalesce(acts.visitors, 0) - coalesce(registrants.earlier_visitors, 0) as registration_base,
+        coalesce(registrants.registered_visitors, 0) as registered_visitors,
+        coalesce(acts.clickers, 0) - coalesce(registrants.earlier_clickers, 0) as click_base,
+        coalesce(registrants.click_registrants, 0) as click_registrants,
         coalesce(additive.orders, 0) as orders,
         coalesce(additive.net_amount, 0) as net_amount,
         {%- for column in ['impressions', 'clicks', 'cost_amount', 'acquisition_cost_amount', 'campaign_sales_amount'] %}
@@ -351,7 +339,7 @@ counted as (
     from scopes
     inner join calendar on scopes.brand_id = calendar.brand_id
     cross join as_of
-    {%- for part in ['acts', 'changes', 'registered', 'visitors', 'additive', 'referred'] %}
+    {%- for part in ['acts', 'changes', 'registered', 'registrants', 'additive', 'referred'] %}
     left join {{ part }}
         on scopes.scope_key = {{ part }}.scope_key and calendar.as_of_date = {{ part }}.on_date
     {%- endfor %}

@@ -28,60 +28,40 @@ periods as (
     from {{ ref('int_stages__calendar') }}
 ),
 
--- A customer counts on the last active day in the period: the one whose next one lies beyond it.
-active as (
+-- A customer counts on the last active day in the period: the one whose next one lies beyond it; a visitor on the first day
+-- with a visit.
+acted as (
     {%- for kind in ['month', 'quarter'] %}
     select
         '{{ kind }}' as period_kind,
         cast({{ dbt.date_trunc(kind, 'activity_date') }} as date) as period_start,
         scope_key,
-        count(*) as active_user_days,
+        sum(case when is_counted then 1 else 0 end) as active_user_days,
         sum(case
             when
-                next_activity_date is null
-                or cast({{ dbt.date_trunc(kind, 'next_activity_date') }} as date)
-                > cast({{ dbt.date_trunc(kind, 'activity_date') }} as date)
+                is_counted
+                and (
+                    next_activity_date is null
+                    or cast({{ dbt.date_trunc(kind, 'next_activity_date') }} as date)
+                    > cast({{ dbt.date_trunc(kind, 'activity_date') }} as date)
+                )
                 then 1
             else 0
-        end) as active_users
+        end) as active_users,
+        sum(case
+            when
+                is_visit
+                and (
+                    previous_visit_date is null
+                    or previous_visit_date < cast({{ dbt.date_trunc(kind, 'activity_date') }} as date)
+                )
+                then 1
+            else 0
+        end) as visitors
     from days
-    where is_counted
     group by cast({{ dbt.date_trunc(kind, 'activity_date') }} as date), scope_key
     {{ 'union all' if not loop.last }}
     {%- endfor %}
-),
-
-visitor_months as (
-    select distinct
-        scope_key,
-        customer_key,
-        cast({{ dbt.date_trunc('month', 'activity_date') }} as date) as period_start
-    from days
-    where is_visit
-),
-
-visited as (
-    select
-        'month' as period_kind,
-        period_start,
-        scope_key,
-        count(*) as visitors
-    from visitor_months
-    group by period_start, scope_key
-    union all
-    select
-        'quarter' as period_kind,
-        period_start,
-        scope_key,
-        count(*) as visitors
-    from (
-        select distinct
-            scope_key,
-            customer_key,
-            cast({{ dbt.date_trunc('quarter', 'period_start') }} as date) as period_start
-        from visitor_months
-    ) as visitor_quarters
-    group by period_start, scope_key
 ),
 
 people as (
@@ -263,9 +243,9 @@ counted as (
             else {{ dbt.last_day('periods.period_start', 'quarter') }}
         end as date) as period_end,
         scopes.channel,
-        coalesce(visited.visitors, 0) as visitors,
-        coalesce(active.active_users, 0) as active_users,
-        coalesce(active.active_user_days, 0) as active_user_days,
+        coalesce(acted.visitors, 0) as visitors,
+        coalesce(acted.active_users, 0) as active_users,
+        coalesce(acted.active_user_days, 0) as active_user_days,
         {%- for column in ['buyers', 'buyer_orders', 'repeat_buyers', 'repeat_buyers_by_order'] %}
         coalesce(bought.{{ column }}, 0) as {{ column }},
         {%- endfor %}
@@ -280,7 +260,7 @@ counted as (
         {%- endfor %}
     from periods
     inner join scopes on periods.brand_id = scopes.brand_id
-    {%- for part in ['visited', 'active', 'bought', 'buy_back', 'sums'] %}
+    {%- for part in ['acted', 'bought', 'buy_back', 'sums'] %}
     left join {{ part }}
         on
             periods.period_kind = {{ part }}.period_kind

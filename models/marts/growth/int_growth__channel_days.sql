@@ -1,7 +1,12 @@
 -- Grain: one row per scope (brand and channel, or brand and all channels), customer and day with an act of the customer.
 -- Why: the one scan of touch-points that AARRR, FAST+ and the private domain share; customer_day knows no channels.
 -- Not here: advertisements shown and relationships that ended, which are no acts; anonymous orders.
-{{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
+{{ config(
+    schema='lifecycle', access='protected', contract={'enforced': false},
+    materialized='incremental', incremental_strategy='replace_traced',
+    pre_hook='{{ quanyu.trace_touched(quanyu.growth_settings()) }}',
+) }}
+-- depends_on: {{ ref('int_lifecycle__touched_customers') }}
 {%- set roles = ['visit', 'registration', 'ad_click', 'live', 'benefit_grant', 'benefit_use'] %}
 with scopes as (
     select * from {{ ref('int_growth__scopes') }}
@@ -26,6 +31,9 @@ people as (
         customer_key,
         min(case when is_anonymous_visitor then 1 else 0 end) as is_anonymous
     from {{ ref('int_identity__customer_map') }}
+    {%- if is_incremental() %}
+    where customer_key in ({{ quanyu.traced() }})
+    {%- endif %}
     group by customer_key
 ),
 
@@ -38,7 +46,12 @@ acts as (
         acting_types.login_count,
         acting_types.role_bits,
         0 as order_count
-    from {{ ref('fct_touchpoints') }} as touchpoints
+    from (
+        select * from {{ ref('fct_touchpoints') }}
+        {%- if is_incremental() %}
+        where {{ quanyu.is_rewritten(quanyu.growth_settings()) | indent(8) }}
+        {%- endif %}
+    ) as touchpoints
     inner join acting_types on touchpoints.event_type = acting_types.event_type
     inner join scopes
         on
@@ -58,7 +71,11 @@ acts as (
         on
             orders.brand_id = scopes.brand_id
             and coalesce(orders.channel, 'unknown') = scopes.channel
-    where orders.is_valid_purchase and orders.customer_key is not null
+    where
+        orders.is_valid_purchase and orders.customer_key is not null
+        {%- if is_incremental() %}
+        and orders.customer_key in ({{ quanyu.traced() }})
+        {%- endif %}
 ),
 
 by_channel as (
@@ -105,7 +122,13 @@ int_growth__channel_days as (
         {%- endfor %}
         people.is_anonymous = 0 {{ 'or true' if var('count_anonymous_visitors') }} as is_counted,
         lead(scoped.activity_date) over days as next_activity_date,
-        first_value(scoped.activity_date) over days as first_activity_date
+        first_value(scoped.activity_date) over days as first_activity_date,
+        max(case when (scoped.role_bits & {{ 2 ** roles.index('visit') }}) <> 0 then scoped.activity_date end) over (
+            partition by scoped.scope_key, scoped.customer_key order by scoped.activity_date
+            rows between unbounded preceding and 1 preceding
+        ) as previous_visit_date,
+        '{{ quanyu.growth_settings() }}' as _settings,
+        cast({{ quanyu.refresh_number() }} as bigint) as _refresh
     from scoped
     inner join people on scoped.customer_key = people.customer_key
     window days as (partition by scoped.scope_key, scoped.customer_key order by scoped.activity_date)

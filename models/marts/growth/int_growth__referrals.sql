@@ -7,7 +7,7 @@ with branded as (
     select * from {{ ref('fct_referrals') }}
 ),
 
--- A person was brought in once: by the first referral that they accepted. Nobody brings in himself.
+-- A person was brought in once: by the first referral that they accepted.
 parents as (
     select
         referral_id,
@@ -16,7 +16,7 @@ parents as (
         inviter_key as parent_key,
         accepted_on
     from branded
-    where accepted_on is not null and invitee_key is not null and invitee_key <> inviter_key
+    where accepted_on is not null and invitee_key is not null
     qualify row_number() over (
         partition by brand_id, invitee_key order by accepted_on asc, invited_on asc nulls last, referral_id asc
     ) = 1

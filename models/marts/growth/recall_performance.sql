@@ -5,28 +5,20 @@ with as_of as (
     select as_of_date from {{ ref('as_of') }}
 ),
 
-identities as (
-    select
-        identifier_key,
-        customer_key
-    from {{ ref('int_identity__customer_map') }}
-),
-
 sent as (
     select
         campaigns.brand_id,
         messages.campaign_id,
-        identities.customer_key,
-        case when coalesce(messages.is_control, false) then 'control' else 'contacted' end as test_group,
+        messages.customer_key,
+        case when messages.is_control then 'control' else 'contacted' end as test_group,
         min(messages.sent_on) as sent_on
-    from {{ ref('stg_landing__messages') }} as messages
+    from {{ ref('int_campaigns__messages') }} as messages
     inner join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
-    inner join identities on messages.identifier_key = identities.identifier_key
     inner join as_of on {{ quanyu.add_days('messages.sent_on', var('recall_days')) }} <= as_of.as_of_date
-    where messages.failed_reason is null
+    where not messages.has_failed
     group by
-        campaigns.brand_id, messages.campaign_id, identities.customer_key,
-        case when coalesce(messages.is_control, false) then 'control' else 'contacted' end
+        campaigns.brand_id, messages.campaign_id, messages.customer_key,
+        case when messages.is_control then 'control' else 'contacted' end
 ),
 
 cycles as (

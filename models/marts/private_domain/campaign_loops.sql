@@ -19,32 +19,18 @@ customers as (
     {{ quanyu.counted_customers() }}
 ),
 
-identities as (
-    select
-        map.identifier_key,
-        map.customer_key
-    from {{ ref('int_identity__customer_map') }} as map
-    inner join customers on map.customer_key = customers.customer_key
-),
-
 messages as (
     select
         messages.campaign_id,
-        identities.customer_key,
+        messages.customer_key,
         min(messages.sent_on) as sent_on,
-        min(case
-            when cast(messages.delivered_at as date) <= as_of.as_of_date then cast(messages.delivered_at as date)
-        end) as touched_on,
-        min(case
-            when cast(coalesce(messages.opened_at, messages.clicked_at) as date) <= as_of.as_of_date
-                then cast(coalesce(messages.opened_at, messages.clicked_at) as date)
-        end) as responded_on,
-        max(case when cast(messages.unsubscribed_at as date) <= as_of.as_of_date then 1 else 0 end) as has_opted_out,
-        min(case when coalesce(messages.is_control, false) then 1 else 0 end) as is_control
-    from {{ ref('stg_landing__messages') }} as messages
-    inner join identities on messages.identifier_key = identities.identifier_key
+        min(messages.delivered_on) as touched_on,
+        min(coalesce(messages.opened_on, messages.clicked_on)) as responded_on,
+        max(case when messages.unsubscribed_on is not null then 1 else 0 end) as has_opted_out,
+        min(case when messages.is_control then 1 else 0 end) as is_control
+    from {{ ref('int_campaigns__messages') }} as messages
     inner join as_of on messages.sent_on <= as_of.as_of_date
-    group by messages.campaign_id, identities.customer_key
+    group by messages.campaign_id, messages.customer_key
 ),
 
 touches as (

@@ -1,8 +1,21 @@
 -- Grain: one row per period, customer, channel and touch-point (period_key, customer_key,
 --        channel_key, touch_point_key).
--- Why: the one pass over the touch-points that all STAR tables share.
+-- Why: the one pass over the touch-points that all STAR tables share, with the customer's layers before the period and at its
+--      end, so that nobody needs to join them again.
 -- Not here: anonymous visitors (var count_anonymous_visitors); purchases that are refunded in full by the period's end.
-{{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
+{{ config(
+    schema='lifecycle', access='protected', contract={'enforced': false},
+    materialized='incremental', incremental_strategy='replace_traced_and_reopened',
+    pre_hook='{{ quanyu.trace_touched(quanyu.star_settings()) }}',
+) }}
+-- depends_on: {{ ref('int_lifecycle__touched_customers') }} {{ ref('as_of') }} {{ ref('promotion_calendar') }}
+-- depends_on: {{ ref('stage_rules') }} {{ ref('stages') }} {{ ref('stage_models') }} {{ ref('stage_behaviours') }}
+-- depends_on: {{ ref('event_types') }}
+{%- set reopened = quanyu.reopened_from() %}
+{%- if reopened %}
+{%- set reopened_start = quanyu.scalar('select cast(min(starts_on) as ' ~ dbt.type_string() ~ ') from ' ~ ref('int_star__periods')
+    ~ " where ends_on >= date '" ~ reopened ~ "'") %}
+{%- endif %}
 
 with periods as (
     select * from {{ ref('int_star__periods') }}
@@ -77,15 +90,13 @@ touch_point_keys as (
 
 told as (
     select
-        coalesce(campaigns.brand_id, '{{ var("default_brand_id") }}') as brand_id,
-        map.customer_key,
-        cast(messages.delivered_at as date) as touched_on,
-        messages.channel,
+        brand_id,
+        customer_key,
+        delivered_on as touched_on,
+        channel,
         'message' as touch_point
-    from {{ ref('stg_landing__messages') }} as messages
-    inner join {{ ref('int_identity__customer_map') }} as map on messages.identifier_key = map.identifier_key
-    left join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
-    where cast(messages.delivered_at as date) <= (select as_of.as_of_date from as_of)
+    from {{ ref('int_campaigns__messages') }}
+    where delivered_on is not null
     union all
     select
         memberships.brand_id,
@@ -106,6 +117,20 @@ told as (
         channel,
         event_type as touch_point
     from {{ ref('fct_touchpoints') }}
+    {%- if is_incremental() %}
+    where {{ quanyu.is_rewritten(quanyu.star_settings()) | indent(4) }}
+    {%- if reopened %}
+    union all
+    select
+        brand_id,
+        customer_key,
+        occurred_on as touched_on,
+        channel,
+        event_type as touch_point
+    from {{ ref('fct_touchpoints') }}
+    where occurred_on >= date '{{ reopened_start }}' and customer_key not in ({{ quanyu.traced() }})
+    {%- endif %}
+    {%- endif %}
 ),
 
 by_part as (
@@ -150,15 +175,120 @@ by_period as (
     where orders.valid_to is null or orders.valid_to > periods.last_on
 ),
 
+counts as (
+    select
+        by_period.period_key,
+        by_period.customer_key,
+        by_period.channel_key,
+        by_period.touch_point_key,
+        cast(sum(by_period.event_count) as integer) as event_count
+    from by_period
+    {%- if is_incremental() %}
+    inner join periods on by_period.period_key = periods.period_key
+    where {{ quanyu.is_computed('by_period.customer_key', 'periods.ends_on', reopened) }}
+    {%- endif %}
+    group by by_period.period_key, by_period.customer_key, by_period.channel_key, by_period.touch_point_key
+),
+
+people as (
+    select
+        counts.period_key,
+        counts.customer_key,
+        periods.brand_id,
+        periods.starts_on,
+        periods.day_before,
+        periods.last_on
+    from (
+        select distinct
+            period_key,
+            customer_key
+        from counts
+    ) as counts
+    inner join periods on counts.period_key = periods.period_key
+),
+
+first_met as (
+    select
+        brand_id,
+        customer_key,
+        min(met_on) as first_met_on
+    from (
+        select
+            brand_id,
+            customer_key,
+            activity_date as met_on
+        from {{ ref('customer_day') }}
+        union all
+        select
+            brand_id,
+            customer_key,
+            delivered_on as met_on
+        from {{ ref('int_campaigns__messages') }}
+        where delivered_on is not null
+    ) as meetings
+    {%- if is_incremental() %}
+    where customer_key in (select people.customer_key from people)
+    {%- endif %}
+    group by brand_id, customer_key
+),
+
+spells as (
+    select
+        brand_id,
+        customer_key,
+        stage_rank,
+        valid_from,
+        coalesce(valid_to, {{ quanyu.far_date() }}) as valid_to
+    from {{ ref('int_stages__spells') }}
+    where
+        model = '{{ var("star_stage_model") }}'
+        {%- if is_incremental() %}
+        and customer_key in (select people.customer_key from people)
+        {%- endif %}
+),
+
+placed as (
+    select
+        people.period_key,
+        people.customer_key,
+        cast(coalesce(before.stage_rank, 0) as smallint) as rank_before,
+        cast(coalesce(at_end.stage_rank, 0) as smallint) as rank_at_end,
+        first_met.first_met_on,
+        first_met.first_met_on >= people.starts_on as is_new,
+        people.last_on
+    from people
+    inner join first_met
+        on people.brand_id = first_met.brand_id and people.customer_key = first_met.customer_key
+    left join spells as before
+        on
+            people.brand_id = before.brand_id
+            and people.customer_key = before.customer_key
+            and people.day_before >= before.valid_from
+            and people.day_before < before.valid_to
+    left join spells as at_end
+        on
+            people.brand_id = at_end.brand_id
+            and people.customer_key = at_end.customer_key
+            and people.last_on >= at_end.valid_from
+            and people.last_on < at_end.valid_to
+),
+
 int_star__touches as (
     select
-        period_key,
-        customer_key,
-        channel_key,
-        touch_point_key,
-        cast(sum(event_count) as integer) as event_count
-    from by_period
-    group by period_key, customer_key, channel_key, touch_point_key
+        counts.period_key,
+        counts.customer_key,
+        counts.channel_key,
+        counts.touch_point_key,
+        counts.event_count,
+        placed.rank_before,
+        placed.rank_at_end,
+        placed.first_met_on,
+        placed.is_new,
+        placed.last_on,
+        '{{ quanyu.star_settings() }}' as _settings,
+        cast({{ quanyu.refresh_number() }} as bigint) as _refresh
+    from counts
+    inner join placed on counts.period_key = placed.period_key and counts.customer_key = placed.customer_key
 )
 
 select * from int_star__touches

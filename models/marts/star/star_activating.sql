@@ -6,19 +6,6 @@ with periods as (
     select * from {{ ref('int_star__periods') }}
 ),
 
-period_days as (
-    select
-        periods.period_key,
-        periods.brand_id,
-        periods.last_on,
-        calendar.as_of_date
-    from periods
-    inner join {{ ref('int_stages__calendar') }} as calendar
-        on
-            periods.brand_id = calendar.brand_id
-            and calendar.as_of_date between periods.starts_on and periods.last_on
-),
-
 people as (
     select * from {{ ref('int_star__customer_periods') }}
 ),
@@ -29,6 +16,7 @@ deeds as (
         rank_before,
         count(*) as touched_customers,
         sum(is_active) as active_customers,
+        sum(active_days) as active_days,
         sum(event_count - message_count) as event_count,
         sum(interaction_count) as interaction_count,
         sum(case when interaction_count > 0 then 1 else 0 end) as interacting_customers,
@@ -39,20 +27,6 @@ deeds as (
         sum(has_share) as sharing_customers
     from people
     group by period_key, rank_before
-),
-
-active_days as (
-    select
-        people.period_key,
-        people.rank_before,
-        count(*) as active_days
-    from {{ ref('customer_day') }} as customer_day
-    inner join period_days
-        on customer_day.brand_id = period_days.brand_id and customer_day.activity_date = period_days.as_of_date
-    inner join people
-        on period_days.period_key = people.period_key and customer_day.customer_key = people.customer_key
-    where customer_day.touchpoint_count > 0 or customer_day.purchase_valid_to > period_days.last_on
-    group by people.period_key, people.rank_before
 ),
 
 in_groups as (
@@ -156,7 +130,7 @@ by_layer as (
             and periods.period_kind = moves.period_kind
             and periods.period_id = moves.period_id
             and ranks.layer = moves.from_layer
-    {%- for part in ['deeds', 'active_days', 'group_members'] %}
+    {%- for part in ['deeds', 'group_members'] %}
     left join {{ part }}
         on periods.period_key = {{ part }}.period_key and ranks.stage_rank = {{ part }}.rank_before
     {%- endfor %}

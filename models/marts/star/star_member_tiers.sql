@@ -62,39 +62,42 @@ tier_stays as (
     from tier_days
 ),
 
-bounds as (
-    select 0 as is_end
-    union all
-    select 1 as is_end
+-- A month ends on the day before the next one, so days are looked at and not ends of months.
+days as (
+    select
+        brand_id,
+        last_on as on_date
+    from periods
+    union
+    select
+        brand_id,
+        day_before as on_date
+    from periods
 ),
 
 on_days as (
     select
-        periods.period_key,
-        bounds.is_end,
+        days.brand_id,
+        days.on_date,
         counted.customer_key,
         coalesce(tier_stays.tier_rank, 0) as tier_rank,
         coalesce(tier_stays.tier, 'unknown') as tier
-    from periods
-    cross join bounds
+    from days
     inner join {{ ref('fct_membership_spells') }} as spells
         on
-            periods.brand_id = spells.brand_id
-            and spells.valid_from <= case when bounds.is_end = 1 then periods.last_on else periods.day_before end
-            and (
-                spells.valid_to is null
-                or spells.valid_to > case when bounds.is_end = 1 then periods.last_on else periods.day_before end
-            )
+            days.brand_id = spells.brand_id
+            and days.on_date >= spells.valid_from
+            and (spells.valid_to is null or days.on_date < spells.valid_to)
     inner join counted on spells.customer_key = counted.customer_key
     left join tier_stays
         on
             spells.brand_id = tier_stays.brand_id
             and spells.membership_key = tier_stays.member_key
             and spells.joined_at = tier_stays.joined_at
-            and tier_stays.occurred_on <= case when bounds.is_end = 1 then periods.last_on else periods.day_before end
-            and tier_stays.told_until > case when bounds.is_end = 1 then periods.last_on else periods.day_before end
+            and days.on_date >= tier_stays.occurred_on
+            and days.on_date < tier_stays.told_until
     qualify row_number() over (
-        partition by periods.period_key, bounds.is_end, counted.customer_key
+        partition by days.brand_id, days.on_date, counted.customer_key
         order by
             coalesce(tier_stays.tier_rank, 0) desc,
             case when tier_stays.tier is null then 1 else 0 end,
@@ -102,16 +105,18 @@ on_days as (
     ) = 1
 ),
 
-before as (
-    select * from on_days
-    where is_end = 0
+{% for name, day in [('before', 'day_before'), ('at_end', 'last_on')] -%}
+{{ name }} as (
+    select
+        periods.period_key,
+        on_days.customer_key,
+        on_days.tier_rank,
+        on_days.tier
+    from periods
+    inner join on_days on periods.brand_id = on_days.brand_id and periods.{{ day }} = on_days.on_date
 ),
 
-at_end as (
-    select * from on_days
-    where is_end = 1
-),
-
+{% endfor -%}
 moves as (
     select
         coalesce(before.period_key, at_end.period_key) as period_key,

@@ -82,14 +82,13 @@ refunded as (
     group by bought.period_key, bought.source_system, bought.order_id
 ),
 
--- Referred to the brand from the first invitation that was accepted; nobody brings in himself.
+-- Referred to the brand from the first invitation that was accepted.
 invited as (
     select
         brand_id,
         invitee_key as customer_key,
         min(accepted_on) as accepted_on
     from {{ ref('fct_referrals') }}
-    where invitee_key <> inviter_key
     group by brand_id, invitee_key
 ),
 

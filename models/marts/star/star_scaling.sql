@@ -5,27 +5,6 @@ with periods as (
     select * from {{ ref('int_star__periods') }}
 ),
 
-people as (
-    select
-        period_key,
-        customer_key,
-        cast(rank_at_end as tinyint) as rank_at_end,
-        cast(case when is_new then 1 else 0 end as tinyint) as is_new
-    from {{ ref('int_star__customer_periods') }}
-),
-
-touches as (
-    select
-        touches.period_key,
-        touches.customer_key,
-        people.rank_at_end,
-        people.is_new,
-        touches.channel_key,
-        touches.touch_point_key
-    from {{ ref('int_star__touches') }} as touches
-    inner join people on touches.period_key = people.period_key and touches.customer_key = people.customer_key
-),
-
 by_both as (
     select
         period_key,
@@ -33,25 +12,13 @@ by_both as (
         channel_key,
         touch_point_key,
         count(*) as customers,
-        sum(is_new) as new_customers
-    from touches
+        sum(case when is_new then 1 else 0 end) as new_customers
+    from {{ ref('int_star__touches') }}
     group by period_key, rank_at_end, channel_key, touch_point_key
 ),
 
--- Which channels and which touch-points somebody met, a bit each: one pass makes both totals. Few different sets of
--- them exist, so that counting sets first leaves next to nothing to take apart.
-met as (
-    select
-        period_key,
-        customer_key,
-        min(rank_at_end) as rank_at_end,
-        min(is_new) as is_new,
-        bit_or({{ quanyu.bit_of('channel_key') }}) as channels,
-        bit_or({{ quanyu.bit_of('touch_point_key') }}) as touch_points
-    from touches
-    group by period_key, customer_key
-),
-
+-- A bit for each channel and touch-point that somebody met: one pass makes both totals. Few different sets of them exist, so
+-- that counting sets first leaves next to nothing to take apart.
 met_sets as (
     select
         period_key,
@@ -59,8 +26,8 @@ met_sets as (
         channels,
         touch_points,
         count(*) as customers,
-        sum(is_new) as new_customers
-    from met
+        sum(case when is_new then 1 else 0 end) as new_customers
+    from {{ ref('int_star__customer_periods') }}
     group by period_key, rank_at_end, channels, touch_points
 ),
 

@@ -312,48 +312,74 @@ changes as (
     group by brand_id, stage_rank, dimension, trait, to_day
 ),
 
--- The running count is read on the last day of each period: a mark without change, after the changes of that day.
-marked as (
-    select
+-- The running count is read on the last day of each period, so all changes since the last such day are added up first.
+last_days as (
+    select distinct
         brand_id,
-        stage_rank,
-        dimension,
-        trait,
-        day,
-        0 as period_key,
-        change
+        last_day
+    from periods
+),
+
+read_days as (
+    select
+        calendar.brand_id,
+        calendar.day,
+        min(last_days.last_day) as last_day
+    from (
+        select
+            brand_id,
+            {{ quanyu.day_number('as_of_date') }} as day
+        from {{ ref('int_stages__calendar') }}
+    ) as calendar
+    inner join last_days on calendar.brand_id = last_days.brand_id and calendar.day <= last_days.last_day
+    group by calendar.brand_id, calendar.day
+),
+
+steps as (
+    select
+        changes.brand_id,
+        changes.stage_rank,
+        changes.dimension,
+        changes.trait,
+        read_days.last_day,
+        sum(changes.change) as change
     from changes
-    union all
+    inner join read_days on changes.brand_id = read_days.brand_id and changes.day = read_days.day
+    group by changes.brand_id, changes.stage_rank, changes.dimension, changes.trait, read_days.last_day
+),
+
+running as (
     select
         kinds.brand_id,
         kinds.stage_rank,
         kinds.dimension,
         kinds.trait,
-        periods.last_day as day,
-        periods.period_key,
-        0 as change
-    from (
-        select distinct
-            brand_id,
-            stage_rank,
-            dimension,
-            trait
-        from changes
-    ) as kinds
-    inner join periods on kinds.brand_id = periods.brand_id
-),
-
-running as (
-    select
-        period_key,
-        stage_rank,
-        dimension,
-        trait,
-        sum(change) over (
-            partition by brand_id, stage_rank, dimension, trait order by day, period_key
+        kinds.last_day,
+        sum(coalesce(steps.change, 0)) over (
+            partition by kinds.brand_id, kinds.stage_rank, kinds.dimension, kinds.trait order by kinds.last_day
             rows between unbounded preceding and current row
         ) as customers
-    from marked
+    from (
+        select
+            found.*,
+            last_days.last_day
+        from (
+            select distinct
+                brand_id,
+                stage_rank,
+                dimension,
+                trait
+            from steps
+        ) as found
+        inner join last_days on found.brand_id = last_days.brand_id
+    ) as kinds
+    left join steps
+        on
+            kinds.brand_id = steps.brand_id
+            and kinds.stage_rank = steps.stage_rank
+            and kinds.dimension = steps.dimension
+            and kinds.trait = steps.trait
+            and kinds.last_day = steps.last_day
 ),
 
 stocks as (
@@ -368,8 +394,15 @@ stocks as (
 ),
 
 known as (
-    select * from running
-    where period_key > 0 and customers > 0
+    select
+        periods.period_key,
+        running.stage_rank,
+        running.dimension,
+        running.trait,
+        running.customers
+    from running
+    inner join periods on running.brand_id = periods.brand_id and running.last_day = periods.last_day
+    where running.customers > 0
 ),
 
 -- Dimensions that name only some of the people: the rest are told by a value of their own.
