@@ -19,9 +19,16 @@ KEPT = Path(__file__).parents[2] / "target" / "mutation.json"
 @click.option("--most", default=20, help="mutants per model, at most")
 @click.option("--workers", default=2, help="groups judged at one time")
 @click.option("--keep", type=click.Path(path_type=Path), default=KEPT, help="verdicts of this run")
+@click.option("--again", is_flag=True, help="only the survivors of the verdicts that are kept")
 @click.option("--workspace", type=click.Path(path_type=Path), help="keep what is built here")
 def command(
-    groups: str, models: str, most: int, workers: int, keep: Path, workspace: Path | None
+    groups: str,
+    models: str,
+    most: int,
+    workers: int,
+    keep: Path,
+    again: bool,
+    workspace: Path | None,
 ) -> None:
     killed = main(
         [g for g in groups.split(",") if g],
@@ -30,8 +37,9 @@ def command(
         workers,
         keep,
         workspace,
+        again,
     )
-    whole = not groups and not models and keep == KEPT
+    whole = not again and not groups and not models and keep == KEPT
     written = page.PAGE if whole else keep.with_suffix(".md")
     page.write(keep, written)
     if killed < TARGET:

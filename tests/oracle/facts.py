@@ -4,16 +4,15 @@ them, touch-points, memberships and relationships, as the contract (models/stagi
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+from tests.oracle.channels import DOMAINS
 from tests.oracle.stages import ENDS, STARTS, _time, people, rows
 
-SEEDS = Path(__file__).parents[2] / "seeds"
 KINDS = {
     "follower": "follower",
     "wecom": "wecom_contact",
@@ -34,19 +33,22 @@ TOUCH = [
     "staff_id",
     "content_id",
 ]
+LINE = [
+    "brand_id", "purchased_on", "is_valid_purchase", "product_id", "category", "quantity", "line_amount", "cost_amount",
+]  # fmt: skip
 MEMBERSHIP = ["quit_at", "valid_from", "valid_to", "last_tier", "join_channel"]
 
 
 class Landing:
-    """`orders` {(source, id): (customer or None, *ORDER)}, `touchpoints` {(source, id): (customer, *TOUCH)},
+    """`orders` {(source, id): (customer or None, *ORDER)}, `lines` {(source, id, number): (customer or None, *LINE)},
+    `touchpoints` {(source, id): (customer, *TOUCH)},
     `memberships` {(brand, customer, joined at): MEMBERSHIP}, `relationships` {(brand, customer, kind, name, from): to}."""
 
     def __init__(self, root: Path, as_of: date) -> None:
         self.root, self.as_of = root, as_of
         self.names = people(root, as_of)
-        with (SEEDS / "channels.csv").open(encoding="utf-8", newline="") as handle:
-            self.domains = {row["channel"]: row["domain"] for row in csv.DictReader(handle)}
         self.orders = self._orders()
+        self.lines = self._lines()
         self.touchpoints = self._touchpoints()
         self.memberships = self._memberships()
         self.relationships = self._relationships()
@@ -95,7 +97,7 @@ class Landing:
                 bought,
                 row["status"],
                 row["channel"],
-                self.domains.get(row["channel"], "unknown"),
+                DOMAINS.get(row["channel"], "unknown"),
                 row["store_id"],
                 amount + discount,
                 discount,
@@ -107,6 +109,27 @@ class Landing:
                 bought if counts else None,
                 gone if counts else None,
                 counts and bought <= self.as_of and gone is None,
+            )
+        return found
+
+    def _lines(self) -> dict:
+        products = {row["product_id"]: row for row in rows(self.root, "products", ("product_id",))}
+        found = {}
+        for row in rows(self.root, "order_lines", ("source_system", "order_id", "line_number")):
+            order = self.orders.get((row["source_system"], row["order_id"]))
+            if order is None:
+                continue
+            told = dict(zip(ORDER, order[1:], strict=True))
+            product, quantity = products.get(row["product_id"], {}), int(row["quantity"])
+            cost = product.get("unit_cost")
+            found[row["source_system"], row["order_id"], int(row["line_number"])] = (
+                order[0],
+                *(told[column] for column in LINE[:3]),
+                row["product_id"],
+                product.get("category"),
+                quantity,
+                Decimal(row["line_amount"]),
+                Decimal(cost) * quantity if cost else None,
             )
         return found
 
@@ -223,6 +246,10 @@ def comparisons(landing: Landing) -> dict[str, Callable]:
         f"lifecycle.{table}": compare(table, rows_, keys, columns, f"lifecycle.{table}")
         for table, rows_, keys, columns in (
             ("fct_orders", landing.orders, ["source_system", "order_id"], ["customer_key", *ORDER]),
+            (
+                "fct_order_lines", landing.lines,
+                ["source_system", "order_id", "line_number"], ["customer_key", *LINE],
+            ),
             ("fct_touchpoints", landing.touchpoints, ["source_system", "event_id"], ["customer_key", *TOUCH]),
             ("fct_membership_spells", landing.memberships, ["brand_id", "customer_key", "joined_at"], MEMBERSHIP),
             (

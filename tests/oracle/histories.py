@@ -9,6 +9,8 @@ import random
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tests.oracle.channels import DOMAINS
+
 AS_OF = datetime(2024, 4, 12)
 EDGES = [
     1,
@@ -402,6 +404,51 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
     touch("silent", 0, AS_OF - timedelta(days=9), "login", "")
     touch("both", 0, AS_OF - timedelta(days=6), "login", "tmall")
     touch("both", 1, AS_OF - timedelta(days=6), "login", "jd")
+    # The same order number in two shops, each with its lines, one of a product that nobody has described.
+    buy("shop", AS_OF - timedelta(days=4))
+    landing.add(
+        "orders",
+        LAST_BATCH,
+        order_id=f"o{number}-shop",
+        source_system="y",
+        brand_id=brand,
+        **someone("shops"),
+        ordered_at=(AS_OF - timedelta(days=3)).strftime("%Y-%m-%d"),
+        status="created" if number % 2 else "paid",
+        amount=30,
+    )
+    for system, order, line, product, quantity in (
+        ("x", "shop", 1, "tea", 2),
+        ("x", "shop", 2, "tea", 3),
+        ("y", "shop", 1, "cup", 1),
+        ("y", "shop", 2, "nobody knows", 4),
+        ("x", "never landed", 1, "tea", 1),
+        ("x", "window", 1, "box", 5),
+    ):
+        landing.add(
+            "order_lines",
+            LAST_BATCH,
+            source_system=system,
+            order_id=f"o{number}-{order}",
+            line_number=line,
+            product_id=f"{product}{number}",
+            quantity=quantity,
+            line_amount=quantity * 5,
+        )
+    for product, cost in (("tea", "1.5"), ("cup", "2"), ("box", "")):
+        landing.add(
+            "products",
+            FIRST_BATCH,
+            product_id=f"{product}{number}",
+            brand_id=brand,
+            category=f"{product}s",
+            name=product,
+            list_price="10",
+            unit_cost=cost,
+        )
+    # Somebody for each of a few channels, all of them in eight histories.
+    for channel in list(DOMAINS)[number % 8 :: 8]:
+        touch(f"via {channel}", 0, AS_OF - timedelta(days=30), "ad_click", channel)
     # A follower for a day beside one for longer.
     day = AS_OF - timedelta(days=5)
     touch("morning", 0, day + timedelta(hours=9), "follow")
