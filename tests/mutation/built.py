@@ -36,7 +36,14 @@ def stage_world(workspace: Path) -> World:
         histories.make(HISTORIES, seed=1).write(landing)
         warehouse.admit(landing)
         warehouse.run_all([f"+{model}" for model in BELOW_STAGES])
+    with duckdb.connect(str(warehouse.database)) as kept:
+        kept.execute("delete from reference.stage_models where version = 99")
     world = world_of(warehouse.workspace, "random histories", BELOW_STAGES)
+    # A further version of a rule set: the models are those of both together.
+    world.connection.execute(
+        "insert into reference.stage_models by name select 99 as version, m.* exclude (version)"
+        " from reference.stage_models as m where not exists (from reference.stage_models where version = 99)"
+    )
     world.seeds = SEEDS
     world.recompiled = Rules(workspace / "rules", world)
     as_of = histories.AS_OF.date()
@@ -73,8 +80,12 @@ class Rules:
         self.workspace, self.world = workspace, world
         self.database = workspace / "warehouse.duckdb"
         dbt_compiled.dbt(workspace, "seed")
+        refreshes = world.connection.execute("from audit.refreshes").to_arrow_table()
         with duckdb.connect(str(self.database)) as seeds:
-            seeds.execute("create schema if not exists kept")
+            # Every row says in which refresh it was written.
+            seeds.register("of_world", refreshes)
+            seeds.execute("create schema if not exists audit; create schema if not exists kept")
+            seeds.execute("create or replace table audit.refreshes as from of_world")
             for seed in SEEDS:
                 seeds.execute(f"create or replace table kept.{seed} as from reference.{seed}")
         self.manifest = dbt_compiled.dbt(workspace, "parse").result

@@ -203,6 +203,7 @@ RULES: dict[str, tuple[tuple[str, ...], tuple[Maker, ...]]] = {
         ),
     ),
     "rfm_classes": (("rfm_code",), (swapped(("rfm_class", "rfm_class_en"), ()),)),
+    "star_age_bands": (("age_band",), (moved_bound("from_age", "below_age", ()),)),
     "star_goals": (("goal", "from_layer", "to_layer"), (left_out,)),
     "growth_event_roles": (
         ("event_type",),

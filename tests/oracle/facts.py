@@ -33,25 +33,35 @@ TOUCH = [
     "staff_id",
     "content_id",
 ]
+REFUND = ["brand_id", "order_id", "is_linked", "refunded_at", "refunded_on", "refund_amount"]
 LINE = [
     "brand_id", "purchased_on", "is_valid_purchase", "product_id", "category", "quantity", "line_amount", "cost_amount",
 ]  # fmt: skip
 MEMBERSHIP = ["quit_at", "valid_from", "valid_to", "last_tier", "join_channel"]
 
+DAY = [
+    "touchpoint_count", "placed_order_count", "purchase_count", "purchase_amount", "purchase_net_amount", "refund_amount",
+    "unlinked_refund_amount", "membership_event_count", "relationships", "purchase_valid_to",
+]  # fmt: skip
+BITS = {"member": 1, "follower": 2, "wecom_contact": 4, "group_member": 8}
+
 
 class Landing:
     """`orders` {(source, id): (customer or None, *ORDER)}, `lines` {(source, id, number): (customer or None, *LINE)},
-    `touchpoints` {(source, id): (customer, *TOUCH)},
-    `memberships` {(brand, customer, joined at): MEMBERSHIP}, `relationships` {(brand, customer, kind, name, from): to}."""
+    `refunds` {(source, id): (customer or None, *REFUND)}, `touchpoints` {(source, id): (customer, *TOUCH)},
+    `memberships` {(brand, customer, joined at): MEMBERSHIP}, `relationships` {(brand, customer, kind, name, from): to},
+    `days` {(brand, customer, day): DAY}."""
 
     def __init__(self, root: Path, as_of: date) -> None:
         self.root, self.as_of = root, as_of
         self.names = people(root, as_of)
         self.orders = self._orders()
+        self.refunds = self._refunds()
         self.lines = self._lines()
         self.touchpoints = self._touchpoints()
         self.memberships = self._memberships()
         self.relationships = self._relationships()
+        self.days = self._days()
 
     def _rows(self, entity: str, key: tuple[str, ...], moment: str) -> list[dict]:
         """Up to the as-of date; what is empty is missing."""
@@ -109,6 +119,24 @@ class Landing:
                 bought if counts else None,
                 gone if counts else None,
                 counts and bought <= self.as_of and gone is None,
+            )
+        return found
+
+    def _refunds(self) -> dict:
+        """A refund of an order that is known is of its buyer and of its brand, whomever it names."""
+        found = {}
+        for row in self._rows("refunds", ("source_system", "refund_id"), "refunded_at"):
+            order = self.orders.get((row["source_system"], row.get("order_id")))
+            named = self._person(row["identifier_type"], row["identifier_value"])
+            at = _time(row["refunded_at"])
+            found[row["source_system"], row["refund_id"]] = (
+                order[0] or named if order else named,
+                order[1] if order else row.get("brand_id") or "default",
+                row.get("order_id"),
+                order is not None,
+                at,
+                at.date(),
+                Decimal(row["amount"]),
             )
         return found
 
@@ -208,6 +236,49 @@ class Landing:
             for start, end in spells.items()
         }
 
+    def _days(self) -> dict:
+        """What customer_day counts of everybody's days; relationships on the days on which one began or ended."""
+        days = defaultdict(lambda: dict.fromkeys(DAY[:8], 0) | dict.fromkeys(DAY[8:]))
+        for customer, brand, _, on, *_ in self.touchpoints.values():
+            days[brand, customer, on]["touchpoint_count"] += 1
+        for customer, *values in self.orders.values():
+            order = dict(zip(ORDER, values, strict=True))
+            if customer is None:
+                continue
+            brand = order["brand_id"]
+            days[brand, customer, order["ordered_on"]]["placed_order_count"] += 1
+            start, end = order["valid_from"], order["valid_to"] or date.max
+            if start is None or start > self.as_of or end <= start:
+                continue
+            day = days[brand, customer, order["purchased_on"]]
+            day["purchase_valid_to"] = max(day["purchase_valid_to"] or end, end)
+            if order["is_valid_purchase"]:
+                day["purchase_count"] += 1
+                day["purchase_amount"] += order["paid_amount"]
+                day["purchase_net_amount"] += order["net_amount"]
+        for customer, *values in self.refunds.values():
+            refund = dict(zip(REFUND, values, strict=True))
+            if customer is not None:
+                day = days[refund["brand_id"], customer, refund["refunded_on"]]
+                day["refund_amount"] += refund["refund_amount"]
+                day["unlinked_refund_amount"] += (
+                    0 if refund["is_linked"] else refund["refund_amount"]
+                )
+        key = ("brand_id", "member_id", "event", "occurred_at")
+        for row in self._rows("memberships", key, "occurred_at"):
+            who = self._person("member_id", row["member_id"])
+            days[row["brand_id"], who, _time(row["occurred_at"]).date()][
+                "membership_event_count"
+            ] += 1
+        stays = defaultdict(list)
+        for (brand, customer, kind, _, start), end in self.relationships.items():
+            stays[brand, customer].append((BITS[kind], start, end or date.max))
+        for whose, spells in stays.items():
+            for day in {day for _, *ends in spells for day in ends} - {date.max}:
+                live = {bit for bit, start, end in spells if start <= day < end}
+                days[(*whose, day)]["relationships"] = sum(live)
+        return {key: tuple(day.values()) for key, day in days.items()}
+
 
 def comparisons(landing: Landing) -> dict[str, Callable]:
     """By table, what on a connection names its differences from the plain reading."""
@@ -246,12 +317,14 @@ def comparisons(landing: Landing) -> dict[str, Callable]:
         f"lifecycle.{table}": compare(table, rows_, keys, columns, f"lifecycle.{table}")
         for table, rows_, keys, columns in (
             ("fct_orders", landing.orders, ["source_system", "order_id"], ["customer_key", *ORDER]),
+            ("fct_refunds", landing.refunds, ["source_system", "refund_id"], ["customer_key", *REFUND]),
             (
                 "fct_order_lines", landing.lines,
                 ["source_system", "order_id", "line_number"], ["customer_key", *LINE],
             ),
             ("fct_touchpoints", landing.touchpoints, ["source_system", "event_id"], ["customer_key", *TOUCH]),
             ("fct_membership_spells", landing.memberships, ["brand_id", "customer_key", "joined_at"], MEMBERSHIP),
+            ("customer_day", landing.days, ["brand_id", "customer_key", "activity_date"], DAY),
             (
                 "fct_relationship_spells", one,
                 ["brand_id", "customer_key", "relationship", "relationship_key", "valid_from"], ["valid_to"],

@@ -291,6 +291,7 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
         kind: str,
         channel: str = "tmall",
         batch: str = LAST_BATCH,
+        brand: str = brand,
     ) -> None:
         landing.add(
             "touchpoints",
@@ -446,6 +447,60 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
             list_price="10",
             unit_cost=cost,
         )
+    # A stream that was watched nobody knows how long.
+    touch("watcher", 0, AS_OF - timedelta(days=2), "live_watch")
+    # Given back on the day of the purchase, which is today.
+    buy("today", AS_OF, AS_OF)
+    # Bought by nobody and given back by somebody; given back, of an order that never landed.
+    for order, who in (("nobody", {}), ("lost", None)):
+        if who is not None:
+            landing.add(
+                "orders",
+                LAST_BATCH,
+                order_id=f"o{number}-{order}",
+                source_system="x",
+                brand_id=brand,
+                ordered_at=(AS_OF - timedelta(days=6)).strftime("%Y-%m-%d"),
+                status="paid",
+                channel="tmall",
+                amount=8,
+            )
+        landing.add(
+            "refunds",
+            LAST_BATCH,
+            refund_id=f"o{number}-{order}-r",
+            source_system="x",
+            order_id=f"o{number}-{order}",
+            brand_id=f"h{number}r",
+            refunded_at=(AS_OF - timedelta(days=5)).strftime("%Y-%m-%d"),
+            amount=8,
+            **someone("returner"),
+        )
+    # Met by one brand when another met him first, in another channel.
+    for i, (name, channel, back) in enumerate(
+        ((brand, "tmall", 8), (brand, "jd", 6), (f"h{number}q", "store", 6))
+    ):
+        touch("twice met", i, AS_OF - timedelta(days=back), "login", channel, brand=name)
+    # A follower of no channel that is named; a follower of two brands at once.
+    touch("plain", 0, AS_OF - timedelta(days=8), "follow", "")
+    touch("plain", 1, AS_OF - timedelta(days=4), "unfollow", "")
+    touch("fan", 0, AS_OF - timedelta(days=7), "follow", "jd")
+    touch("fan", 1, AS_OF - timedelta(days=6), "follow", "jd", brand=f"h{number}q")
+    touch("fan", 2, AS_OF - timedelta(days=5), "unfollow", "jd", brand=f"h{number}q")
+    touch("fan", 3, AS_OF - timedelta(days=3), "unfollow", "jd")
+    # Two who join in one second, one of them to two tiers at once.
+    for name, tier in (("joiner", "t1"), ("other joiner", "t3")):
+        for event in ("join", "tier"):
+            landing.add(
+                "memberships",
+                LAST_BATCH,
+                brand_id=brand,
+                member_id=f"m{number}-{name}",
+                event=event,
+                tier=tier if event == "join" else "t2",
+                occurred_at=(AS_OF - timedelta(days=4)).strftime("%Y-%m-%d 10:00:00"),
+                **someone(name),
+            )
     # Somebody for each of a few channels, all of them in eight histories.
     for channel in list(DOMAINS)[number % 8 :: 8]:
         touch(f"via {channel}", 0, AS_OF - timedelta(days=30), "ad_click", channel)

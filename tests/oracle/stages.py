@@ -293,8 +293,12 @@ def answer(
             continue
         stages = {model: [] for model in RANKS}
         parts_by_day = []
+        begins = c.first_day() or last
+        before = stages_on(
+            c, begins - 1
+        )  # the same on every day before anything is known of the customer
         for day in range(first[brand], last + 1):
-            found, parts = stages_on(c, day)
+            found, parts = stages_on(c, day) if day >= begins else before
             for model in RANKS:
                 stages[model].append(found.get(model))
             parts_by_day.append(parts)
@@ -428,8 +432,11 @@ def _add_standing(answers, brand, person, c: Customer, last: int) -> None:
         if turns and turns[-1][2] != "none":
             since, before, stage, _ = turns[-1]
             waiting[model] = (stage, since, before)
-    # No window is longer than 910 days.
-    for day in range(last + 1, last + 912):
+    # If nothing happens, a stage ends on a day on which something leaves a window; a cycle of 90 days ends the day after.
+    known = {day for days in c.days.values() for day in days}
+    known |= {*c.touch_days, *(day for day, *_ in c.orders)}
+    leaving = {day + window for day in known for window in (15, 30, 90, 91, 180, 365, 910)}
+    for day in sorted(day for day in leaving if day > last):
         if not waiting:
             break
         found, _ = stages_on(c, day)
