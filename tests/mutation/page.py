@@ -45,7 +45,7 @@ def _lines(run: dict, explained: dict[str, dict]) -> list[str]:
         f"**{whole['tried']} mutants of {len(by_model)} models and seeds: {whole['killed']} killed, {whole['equivalent']} equivalent,"
         f" {whole['survived']} survived: {rate(whole):.1%}; the target is {TARGET:.0%}.**",
         "",
-        f"This is one run of the groups {', '.join(sorted(run['cpu_seconds']))}: at most {run['most']} mutants of each model,",
+        f"Judged are the groups {', '.join(sorted(run['cpu_seconds']))}: at most {run['most']} mutants of each model,",
         f"{sum(run['cpu_seconds'].values()) / 60:.0f} CPU minutes. Of each model the same mutants are chosen each time, taking turns",
         "among the operators (`MOST=` more of them). Mutants are of full builds: what a refresh adds is the business of the",
         "replay and late-data tests.",

@@ -177,18 +177,21 @@ def main(
     workers: int,
     keep: Path,
     workspace: Path | None,
+    onto: bool = False,
     again: bool = False,
     say=print,
 ) -> float:
     """Judge the groups, keep the verdicts of this run and what it cost, and hand back the share killed. A mutant of a model
-    that is in the worlds of several groups is killed where one of them kills it. `again`: judge the survivors of the run
-    that was kept, and leave its other verdicts as they are."""
+    that is in the worlds of several groups is killed where one of them kills it. `onto`: add to what was kept, so that
+    groups can be judged one after the other. `again`: so, and of its mutants judge the survivors alone."""
     kept: dict[str, dict] = {}
     seconds: dict[str, float] = {}
-    if again:
+    only: frozenset[str] = frozenset()
+    if (onto or again) and keep.exists():
         before = json.loads(keep.read_text(encoding="utf-8"))
         kept, seconds = before["verdicts"], before["cpu_seconds"]
-    only = frozenset(id_ for id_, record in kept.items() if record["status"] == "survived")
+    if again:
+        only = frozenset(id_ for id_, record in kept.items() if record["status"] == "survived")
     with ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1
     ) as pool:
@@ -197,7 +200,8 @@ def main(
             for group in (groups or GROUPS)
         ]
         for done in as_completed(tasks):
-            group, found, seconds[group] = done.result()
+            group, found, took = done.result()
+            seconds[group] = took + (seconds.get(group, 0) if again else 0)
             for id_, verdict in found.items():
                 if kept.get(id_, {}).get("status") != "killed":
                     kept[id_] = verdict

@@ -292,6 +292,7 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
         channel: str = "tmall",
         batch: str = LAST_BATCH,
         brand: str = brand,
+        value: str = "",
     ) -> None:
         landing.add(
             "touchpoints",
@@ -302,6 +303,7 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
             occurred_at=at.strftime("%Y-%m-%d %H:%M:%S"),
             event_type=kind,
             channel=channel,
+            value=value,
             **someone(name),
         )
 
@@ -447,6 +449,10 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
             list_price="10",
             unit_cost=cost,
         )
+    # Who bought once and found it fair, and who found it good.
+    for name, value in (("critic", "3"), ("praiser", "4")):
+        buy(name, AS_OF - timedelta(days=20))
+        touch(name, 0, AS_OF - timedelta(days=10), "review", value=value)
     # A stream that was watched nobody knows how long.
     touch("watcher", 0, AS_OF - timedelta(days=2), "live_watch")
     # Given back on the day of the purchase, which is today.
