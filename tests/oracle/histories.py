@@ -313,6 +313,7 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
         back: datetime | None = None,
         paid: str = "",
         batch: str = LAST_BATCH,
+        by: str = "",
     ) -> None:
         landing.add(
             "orders",
@@ -320,7 +321,7 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
             order_id=f"o{number}-{name}",
             source_system="x",
             brand_id=brand,
-            **someone(name),
+            **someone(by or name),
             ordered_at=at.strftime("%Y-%m-%d"),
             paid_at=paid,
             status="paid",
@@ -449,6 +450,29 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
             list_price="10",
             unit_cost=cost,
         )
+    # Each thing alone, long enough ago for the days to show when it stopped to count; and what a member may do.
+    for kind in sorted({*EVENTS})[number % 8 :: 8]:
+        touch(
+            f"only {kind}",
+            0,
+            AS_OF - timedelta(days=100),
+            kind,
+            value="5" if kind == "review" else "",
+        )
+        landing.add(
+            "memberships",
+            LAST_BATCH,
+            brand_id=brand,
+            member_id=f"m{number}-member {kind}",
+            event="join",
+            occurred_at=f"{AS_OF - timedelta(days=250):%Y-%m-%d} 09:00:00",
+        )
+        touch(f"member {kind}", 0, AS_OF - timedelta(days=240), kind)
+    # Two days of views and of purchases, as far apart as the rules still put together, and a day further.
+    for apart in ((14, 15), (89, 90), (90, 91), (364, 365))[number % 4]:
+        for n, back in enumerate((100 + apart, 100)):
+            touch(f"views {apart}", n, AS_OF - timedelta(days=back), "product_view")
+            buy(f"buys {apart} {n}", AS_OF - timedelta(days=back), by=f"buys {apart}")
     # Who bought once and found it fair, and who found it good.
     for name, value in (("critic", "3"), ("praiser", "4")):
         buy(name, AS_OF - timedelta(days=20))
