@@ -226,7 +226,11 @@ def agree(warehouse: Warehouse, answer: dict[tuple, tuple]) -> None:
 
 def populations(count: int) -> tuple[list[tuple], list[tuple]]:
     """Orders and refunds of as many populations, each a pair of brands of its own."""
-    orders, refunds = on_the_edges(), []
+    orders = on_the_edges()
+    # A brand whose money was all given back, without a word of what for.
+    bought = AS_OF - dt.timedelta(days=20)
+    orders.append(("none", "o", "nothing left", 1, "tmall", "public", "paid", bought, Decimal(40), bought, None))  # fmt: skip
+    refunds = [("none", None, "nothing left", 1, False, AS_OF, Decimal(40))]
     for seed in range(count):
         bought, returned = population(seed)
         orders += [(f"s{seed}", o[1], f"{o[2]}.{seed}", *o[3:]) for o in bought]
@@ -251,18 +255,29 @@ def test_it_is_looked_at_month_ends_from_the_first_purchase_on_and_today(models)
 
 
 def days_by_hand(sql: dict[str, str]) -> None:
-    bought = ("s", "o", "b1", 1, "tmall", "public", "paid", dt.date(2026, 2, 10), Decimal(9), dt.date(2026, 2, 10), None)  # fmt: skip
-    warehouse = landed([bought], [])
+    warehouse = bought_once_on(dt.date(2026, 2, 10))
     for today, wanted in (
         ("2026-03-17", [("2026-02-28", False, True), ("2026-03-17", True, False)]),
         ("2026-03-31", [("2026-02-28", False, True), ("2026-03-31", True, True)]),
         ("2026-02-11", [("2026-02-11", True, False)]),
         (None, []),
     ):
-        warehouse.connection.execute("update reference.as_of set as_of_date = ?", [today])
-        run(warehouse, {"int_rfm__observation_dates": sql["int_rfm__observation_dates"]})
-        found = warehouse.rows("select * from lifecycle.int_rfm__observation_dates order by 1")
-        assert [(str(day), *flags) for day, *flags in found] == wanted, today
+        assert days_seen(warehouse, sql, today) == wanted, today
+    on_a_month_end = days_seen(bought_once_on(dt.date(2026, 2, 28)), sql, "2026-03-17")
+    assert on_a_month_end == [("2026-02-28", False, True), ("2026-03-17", True, False)]
+    after_it = days_seen(bought_once_on(dt.date(2026, 3, 1)), sql, "2026-03-17")
+    assert after_it == [("2026-03-17", True, False)]
+
+
+def bought_once_on(day: dt.date) -> Warehouse:
+    return landed([("s", "o", "b1", 1, "tmall", "public", "paid", day, Decimal(9), day, None)], [])
+
+
+def days_seen(warehouse: Warehouse, sql: dict[str, str], today: str | None) -> list[tuple]:
+    warehouse.connection.execute("update reference.as_of set as_of_date = ?", [today])
+    run(warehouse, {"int_rfm__observation_dates": sql["int_rfm__observation_dates"]})
+    found = warehouse.rows("select * from lifecycle.int_rfm__observation_dates order by 1")
+    return [(str(day), *flags) for day, *flags in found]
 
 
 # Rows whose shares and means are not those of the counts beside them, or whose whole is not that of all rows.
