@@ -230,7 +230,7 @@ def populations(count: int) -> tuple[list[tuple], list[tuple]]:
     # A brand whose money was all given back, without a word of what for.
     bought = AS_OF - dt.timedelta(days=20)
     orders.append(("none", "o", "nothing left", 1, "tmall", "public", "paid", bought, Decimal(40), bought, None))  # fmt: skip
-    refunds = [("none", None, "nothing left", 1, False, AS_OF, Decimal(40))]
+    refunds = [("none", "x", "nothing left", 1, False, AS_OF, Decimal(40))]
     for seed in range(count):
         bought, returned = population(seed)
         orders += [(f"s{seed}", o[1], f"{o[2]}.{seed}", *o[3:]) for o in bought]
