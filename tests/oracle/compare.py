@@ -77,7 +77,10 @@ def comparisons(answers: Answers, as_of: date) -> dict[str, Callable]:
         "marts.stage_daily": lambda connection: _daily(connection, answers, as_of),
         "marts.stage_flows": counts("stage_flows", _flows, _whole_flows(answers)),
         "marts.fast_daily": lambda connection: _fast(connection, answers),
-        "marts.fast_periods": counts("fast_periods", _periods, answers.periods),
+        "marts.fast_periods": lambda connection: (
+            counts("fast_periods", _periods, answers.periods)(connection)
+            + _different("fast_periods", _period_rates(connection), _rates_of_periods(answers))
+        ),
     }
 
 
@@ -415,6 +418,26 @@ def _fast(connection, answers: Answers) -> list[str]:
         if (brand, first - timedelta(1)) in seen:
             found.append(f"fast_daily {brand}: begins before {first}")
     return found + _indexes(connection, answers)
+
+
+def _period_rates(connection) -> dict:
+    return {
+        tuple(key): tuple(rates)
+        for *key, advancing, thriving in connection.execute(
+            "select brand_id, period_kind, period_id, advancing_rate, thriving_rate from marts.fast_periods"
+        ).fetchall()
+        for rates in [(advancing, thriving)]
+    }
+
+
+def _rates_of_periods(answers: Answers) -> dict:
+    return {
+        key: (
+            _rate(row["advancing_deepened"], row["advancing_base"]),
+            _rate(row["thriving_active"], row["thriving_base"]),
+        )
+        for key, row in answers.periods.items()
+    }
 
 
 def _periods(connection) -> dict:

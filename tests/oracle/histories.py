@@ -473,6 +473,10 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
         for n, back in enumerate((100 + apart, 100)):
             touch(f"views {apart}", n, AS_OF - timedelta(days=back), "product_view")
             buy(f"buys {apart} {n}", AS_OF - timedelta(days=back), by=f"buys {apart}")
+    # Who gave back two purchases of different days, on different days, and kept a third.
+    for n, (bought, returned) in enumerate(((200, 150), (120, 60), (40, None))):
+        back = None if returned is None else AS_OF - timedelta(days=returned)
+        buy(f"returns {n}", AS_OF - timedelta(days=bought), back, by="returns")
     # Who bought once and found it fair, and who found it good.
     for name, value in (("critic", "3"), ("praiser", "4")):
         buy(name, AS_OF - timedelta(days=20))
