@@ -186,7 +186,7 @@ class Landing:
             for at, _, event in sorted(events):
                 running = bool(stays) and stays[-1][1] is None
                 if event == "join" and not running:
-                    stays.append([at, None, events[at, False, event]["channel"]])
+                    stays.append([at, None, events[at, False, event].get("channel")])
                 if event == "quit" and running:
                     stays[-1][1] = at
             for joined, left, channel in stays:
@@ -195,7 +195,7 @@ class Landing:
                 told = [
                     (at, row["tier"])
                     for (at, _, _), row in events.items()
-                    if row["tier"] and joined <= at and (left is None or at < left)
+                    if row.get("tier") and joined <= at and (left is None or at < left)
                 ]
                 who = self._person("member_id", member)
                 found[brand, who, joined] = (
