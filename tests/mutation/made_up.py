@@ -54,6 +54,7 @@ def growth_world(workspace: Path, brands: int = 25) -> World:
     connection = test_growth.random_brands(models, brands).connection
     world = World("random brands", connection, placed(models, test_growth.schema))
     world.judged = set(test_growth.GROWTH)
+    world.seeds = {"growth_event_roles"}
     with facts_of(world) as facts:
         wanted = growth.answers(
             [
@@ -85,6 +86,7 @@ def star_worlds(workspace: Path, pairs: int = 10) -> Iterator[World]:
     lower = ("int_", "fct_", "customer_day")
     schema = lambda name: "lifecycle" if name.startswith(lower) else "marts"  # noqa: E731
     world = World("random brands", hundred_brands(pairs).connection, placed(models, schema)).built()
+    world.seeds = {"star_goals", "star_age_bands"}
     with facts_of(world) as facts:
         known = star.read_facts(world.recorder.ask)
         counted = star.answers(known)
@@ -126,6 +128,7 @@ def rfm_worlds(workspace: Path, populations: int = 12) -> Iterator[World]:
         test_rfm.run(warehouse, models)
         schema = lambda name: test_rfm.SCHEMA.get(name, "marts")  # noqa: E731
         world = World(f"populations, {scheme}", warehouse.connection, placed(models, schema))
+        world.seeds = {"rfm_breakpoints", "rfm_classes"}
         expected = test_rfm.tables_expected(test_rfm.expected(orders, refunds, scheme))
         for table, answer in expected.items():
             compare = partial(test_rfm.differing, warehouse, table, *answer)

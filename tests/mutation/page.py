@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+from tests.mutation import seeds
 from tests.mutation.operators import OPERATORS
 from tests.mutation.runner import GROUPS, PROJECT, TARGET, explanations, rate, summary
 
@@ -36,15 +37,16 @@ def _lines(run: dict, explained: dict[str, dict]) -> list[str]:
         "`make mutation` writes this page. One small thing is changed in the compiled SQL of a model, the model and what is",
         "built from it are built again on small worlds, and the project's own checks are asked: the second implementations in",
         "`tests/oracle/` and the figures checked by hand in `tests/python/`, dbt's data tests, and the contracts (types,",
-        "`not null`, keys, checks). A mutant that none of them notices survives. A mutant that DuckDB cannot bind is not counted.",
+        "`not null`, keys, checks). Rows of seeds that hold rules are changed likewise (`.csv` in the table), and dbt compiles the",
+        "models anew from them. A mutant that none of them notices survives. A mutant that DuckDB cannot bind is not counted.",
         "A mutant means the same (*equivalent*) where a reason is given in `tests/mutation/survivors.yml`; the rate is killed",
         "out of those that do not.",
         "",
-        f"**{whole['tried']} mutants of {len(by_model)} models: {whole['killed']} killed, {whole['equivalent']} equivalent,"
+        f"**{whole['tried']} mutants of {len(by_model)} models and seeds: {whole['killed']} killed, {whole['equivalent']} equivalent,"
         f" {whole['survived']} survived: {rate(whole):.1%}; the target is {TARGET:.0%}.**",
         "",
-        f"This is one run of the groups {', '.join(sorted(run['cpu_seconds']))}: at most {run['most']} mutants of each model,",
-        f"{sum(run['cpu_seconds'].values()) / 60:.0f} CPU minutes. Of each model the same mutants are chosen each time, taking turns",
+        f"Judged were the groups {', '.join(sorted(run['cpu_seconds']))} (of {', '.join(GROUPS)}):",
+        f"at most {run['most']} mutants of each model, {sum(run['cpu_seconds'].values()) / 60:.0f} CPU minutes. Of each model the same mutants are chosen each time, taking turns",
         "among the operators (`MOST=` more of them). Mutants are of full builds: what a refresh adds is the business of the",
         "replay and late-data tests.",
         "",
@@ -64,7 +66,7 @@ def _lines(run: dict, explained: dict[str, dict]) -> list[str]:
         "| Operator | what it does | tried | killed | rate |",
         "|---|---|---:|---:|---:|",
     ]
-    for operator, says in OPERATORS.items():
+    for operator, says in (OPERATORS | seeds.OPERATORS).items():
         counts = summary(by_operator[operator], explained)
         lines.append(
             f"| {operator} | {says} | {counts['tried']} | {counts['killed']} | {rate(counts):.0%} |"

@@ -17,6 +17,7 @@ import yaml
 
 from tests.mutation import built, made_up, units
 from tests.mutation.operators import Mutant, mutants
+from tests.mutation.seeds import SeedMutant, seed_mutants
 from tests.mutation.worlds import Verdict
 
 PROJECT = Path(__file__).parents[2]
@@ -70,19 +71,33 @@ class Run:
             for model in world.models:
                 found[model].append(world)
         judged = {model for world in self.worlds for model in world.judged}
-        return {model: worlds for model, worlds in found.items() if model in judged}
+        seeds = defaultdict(list)
+        for world in self.worlds:
+            for seed in sorted(world.seeds):
+                seeds[f"{seed}.csv"].append(world)
+        return {model: worlds for model, worlds in found.items() if model in judged} | seeds
+
+    @staticmethod
+    def _mutants(model: str, world) -> dict[str, Mutant | SeedMutant]:
+        if model.endswith(".csv"):
+            found = seed_mutants(model.removesuffix(".csv"))
+        else:
+            found = mutants(model, world.models[model][1])
+        return {mutant.id: mutant for mutant in found}
 
     def judge(
-        self, models: Iterable[str] | None, most: int
+        self, models: Iterable[str] | None, most: int, only: Iterable[str] = ()
     ) -> Iterator[tuple[Mutant, Verdict, int]]:
-        """Each mutant with its verdict, and of how many it was chosen."""
+        """Each mutant with its verdict, and of how many it was chosen. `only`: no others than these ids."""
         for model, worlds in self.models().items():
             if models and model not in models:
                 continue
-            ways = [{m.id: m for m in mutants(model, world.models[model][1])} for world in worlds]
+            ways = [self._mutants(model, world) for world in worlds]
             every = {id_: mutant for way in reversed(ways) for id_, mutant in way.items()}
             began, counts = time.process_time(), Counter()
             for mutant in chosen(list(every.values()), most):
+                if only and mutant.id not in only:
+                    continue
                 verdict = self._verdict(mutant.id, worlds, ways)
                 counts[verdict.status] += 1
                 yield mutant, verdict, len(every)
@@ -139,7 +154,7 @@ def rate(counts: dict[str, int]) -> float:
 
 
 def judged_group(
-    group: str, models: list[str], most: int, workspace: Path | None
+    group: str, models: list[str], most: int, workspace: Path | None, only: frozenset[str]
 ) -> tuple[str, dict[str, dict], float]:
     """A group in a process of its own: its name, its records by id, and the CPU seconds that it took."""
     say = partial(print, flush=True)
@@ -148,7 +163,7 @@ def judged_group(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="mutation_"))
         )
         found = {}
-        for mutant, verdict, of in Run([group], folder, say).judge(models, most):
+        for mutant, verdict, of in Run([group], folder, say).judge(models, most, only):
             found[mutant.id] = record(mutant, verdict, of)
             if verdict.status == "survived":
                 say(f"  survived ({verdict.by}): {mutant.id}, {mutant.place}: {mutant.change}")
@@ -162,21 +177,31 @@ def main(
     workers: int,
     keep: Path,
     workspace: Path | None,
+    onto: bool = False,
+    again: bool = False,
     say=print,
 ) -> float:
     """Judge the groups, keep the verdicts of this run and what it cost, and hand back the share killed. A mutant of a model
-    that is in the worlds of several groups is killed where one of them kills it."""
+    that is in the worlds of several groups is killed where one of them kills it. `onto`: add to what was kept, so that
+    groups can be judged one after the other. `again`: so, and of its mutants judge the survivors alone."""
     kept: dict[str, dict] = {}
     seconds: dict[str, float] = {}
+    only: frozenset[str] = frozenset()
+    if (onto or again) and keep.exists():
+        before = json.loads(keep.read_text(encoding="utf-8"))
+        kept, seconds = before["verdicts"], before["cpu_seconds"]
+    if again:
+        only = frozenset(id_ for id_, record in kept.items() if record["status"] == "survived")
     with ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1
     ) as pool:
         tasks = [
-            pool.submit(judged_group, group, models, most, workspace)
+            pool.submit(judged_group, group, models, most, workspace, only)
             for group in (groups or GROUPS)
         ]
         for done in as_completed(tasks):
-            group, found, seconds[group] = done.result()
+            group, found, took = done.result()
+            seconds[group] = took + (seconds.get(group, 0) if again else 0)
             for id_, verdict in found.items():
                 if kept.get(id_, {}).get("status") != "killed":
                     kept[id_] = verdict

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from tests.mutation.operators import Mutant, parsed, written
+from tests.mutation.seeds import SeedMutant
 
 RELATION = re.compile(
     r'"?\bwarehouse"?\."?(\w+)"?\."?(\w+)"?|\b(staging|identity|lifecycle|reference|audit|marts)\.(\w+)'
@@ -60,7 +61,11 @@ class World:
         self.judged = set(models)
         """Models whose mutants are for this world: the others are there because these read them."""
         self.reads = {model: relations(sql) for model, (_, sql) in models.items()}
-        connection.execute("set threads = 1")
+        self.seeds: set[str] = set()
+        """Seeds whose mutants are for this world."""
+        self.recompiled: Callable[[SeedMutant], dict[str, str]] = lambda mutant: {}
+        """SQL of the models into which dbt writes the rows of a seed."""
+        connection.execute("set threads = 1; set enable_progress_bar = false")
         self.digests = {}
         self.contracts: set[str] = set()
         """Tables whose columns and types dbt enforces."""
@@ -104,7 +109,7 @@ class World:
         ).fetchall()
         return (*query, *types)
 
-    def verdict(self, mutant: Mutant) -> Verdict:
+    def verdict(self, mutant: Mutant | SeedMutant) -> Verdict:
         """Whether a check of this world notices the mutant."""
         done = threading.Event()
         watch = threading.Thread(target=self._interrupt_later, args=(done,), daemon=True)
@@ -126,7 +131,15 @@ class World:
             if time.process_time() > end:
                 self.connection.interrupt()
 
-    def _judged(self, mutant: Mutant) -> Verdict:
+    def _judged(self, mutant: Mutant | SeedMutant) -> Verdict:
+        if isinstance(mutant, SeedMutant):
+            for statement in mutant.statements:
+                self.connection.execute(statement)
+            try:
+                anew = self.recompiled(mutant)
+            except Exception as error:  # of the many ways of dbt to refuse a rule
+                return Verdict("killed", f"dbt refuses the rule: {str(error).splitlines()[0]}")
+            return self._noticed({f"reference.{mutant.seed}"}, list(self.models), anew)
         relation, _ = self.models[mutant.model]
         try:
             self._build(relation, mutant.sql())
@@ -141,18 +154,22 @@ class World:
             return Verdict("unchanged")
         if relation in self.contracts and digest[1:] != self.digests[relation][1:] and digest[0][0]:
             return Verdict("killed", "contract: types of columns")
-        changed = {relation}
+        below = list(self.models)[list(self.models).index(mutant.model) + 1 :]
+        return self._noticed({relation}, below, {})
+
+    def _noticed(self, changed: set[str], below: list[str], anew: dict[str, str]) -> Verdict:
+        """Build what reads a changed table or has other SQL (`anew`), and ask the checks on the way."""
         asked: set[str] = set()
         passed: set[str] = set()
-        below = list(self.models)[list(self.models).index(mutant.model) + 1 :]
+        is_seed = len(below) == len(self.models)
         for model in [None, *below]:
             if model is not None:
                 target, sql = self.models[model]
                 passed.add(model)
-                if not self.reads[model] & changed:
+                if not self.reads[model] & changed and model not in anew:
                     continue
                 try:
-                    self._build(target, sql)
+                    self._build(target, anew.get(model, sql))
                 except duckdb.InterruptException:
                     raise
                 except duckdb.Error as error:
@@ -163,7 +180,8 @@ class World:
             # Tables that a check reads and that are still to be built make it wait.
             waiting: set[str] = set()
             for later in below:
-                if later not in passed and self.reads[later] & (changed | waiting):
+                is_read = self.reads[later] & (changed | waiting) or later in anew
+                if later not in passed and is_read:
                     waiting.add(self.models[later][0])
             for check in self.checks:
                 if check.name in asked or not check.reads & changed or check.reads & waiting:
@@ -172,7 +190,12 @@ class World:
                 if check.facts & changed:
                     continue
                 if self._fails(check):
+                    # What noticed one mutant of a model likely notices the next.
+                    self.checks.remove(check)
+                    self.checks.insert(0, check)
                     return Verdict("killed", check.name)
+        if is_seed and len(changed) == 1:
+            return Verdict("unchanged")
         return Verdict("survived")
 
     def _fails(self, check: Check) -> bool:
@@ -187,6 +210,7 @@ class World:
         """The data tests of the models as dbt compiles them and the contracts, as far as they hold without a mutant (in
         a made-up world of single models not every relationship does)."""
         here = {relation for relation, _ in self.models.values()}
+        here |= {f"reference.{seed}" for seed in self.seeds}
         for node in nodes:
             if node.resource_type == "test" and str(node.config.severity).lower() == "error":
                 reads = relations(node.compiled_code)
@@ -243,6 +267,7 @@ class FunctionWorld:
         self.sql = models
         self.models = {model: (model, sql) for model, sql in models.items()}
         self.judged = set(models)
+        self.seeds: set[str] = set()
         written_anew = {model: written(parsed(sql)) for model, sql in models.items()}
         for test in tests.values():
             test(written_anew)

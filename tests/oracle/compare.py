@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from tests.oracle.channels import DOMAINS
 from tests.oracle.stages import RANKS, Answers, direction, journeys
 
 PROMOTIONS = Path(__file__).parents[2] / "seeds" / "promotion_calendar.csv"
@@ -66,13 +67,19 @@ def comparisons(answers: Answers, as_of: date) -> dict[str, Callable]:
         )
 
     by_hand = journeys(answers, as_of)
-    return {
+    whole = {
+        "marts.fast_slices": lambda connection: _slices(connection, answers),
+        "marts.customer_stages": lambda connection: _different(
+            "customer_stages", _standing(connection, as_of), _whole_standing(answers, as_of)
+        ),
+    }
+    return (whole if answers.is_whole else {}) | {
         "lifecycle.fct_stage_spells": spells,
         "lifecycle.fct_stage_transitions": lambda connection: _different(
             "transitions", _transitions(connection), answers.transitions
         ),
         "lifecycle.int_stages__origins": lambda connection: _different(
-            "origins", _origins(connection), _with_domains(connection, answers.origins)
+            "origins", _origins(connection), _with_domains(answers.origins)
         ),
         "marts.stage_journeys": lambda connection: _different(
             "stage_journeys", _journeys(connection, as_of), by_hand
@@ -157,9 +164,42 @@ def _origins(connection) -> dict:
     }
 
 
-def _with_domains(connection, origins: dict) -> dict:
-    domains = dict(connection.execute("select channel, domain from reference.channels").fetchall())
-    return {key: [channel, domains.get(channel, "unknown")] for key, channel in origins.items()}
+def _with_domains(origins: dict) -> dict:
+    return {key: [channel, DOMAINS.get(channel, "unknown")] for key, channel in origins.items()}
+
+
+def _standing(connection, as_of: date) -> dict:
+    names = _named(connection)
+    keys = dict(
+        connection.execute(
+            "select distinct customer_id, customer_key from identity.int_identity__customer_map"
+        ).fetchall()
+    )
+    return {
+        (model, brand, names[keys[customer]]): tuple(row)
+        for model, brand, customer, *row in connection.execute(
+            """
+            select model, brand_id, customer_id, stage, in_stage_since, previous_stage, leaves_on, falls_to_stage,
+                stage_rank, days_in_stage, as_of_date, rules_version
+            from marts.customer_stages
+            """
+        ).fetchall()
+    }
+
+
+def _whole_standing(answers: Answers, as_of: date) -> dict:
+    return {
+        (model, *whose): (
+            stage,
+            since,
+            *rest,
+            RANKS[model].index(stage) + 1,
+            (as_of - since).days + 1,
+            as_of,
+            1,
+        )
+        for (model, *whose), (stage, since, *rest) in answers.standing.items()
+    }
 
 
 def _journeys(connection, as_of: date) -> dict:
@@ -270,6 +310,37 @@ def _whole_flows(answers: Answers) -> dict:
             for (source, target), customers in pairs.items()
         }
     return found
+
+
+def _rate(top, base):
+    return top / base if base else None
+
+
+def _slices(connection, answers: Answers) -> list[str]:
+    """Every slice of a brand on every day of the brand."""
+    columns = [
+        *("fertility", "advancing_base", "advancing_deepened", "superiority", "superiority_super"),
+        *("thriving_active_30d", "thriving_active_180d"),
+        *("advancing_rate", "thriving_rate_30d", "thriving_rate_180d"),
+    ]
+    ours = {
+        tuple(key): dict(zip(columns, values, strict=True))
+        for *key, values in (
+            (*row[:4], row[4:])
+            for row in connection.execute(
+                f"select brand_id, slice_kind, slice, as_of_date, {', '.join(columns)} from marts.fast_slices"
+            ).fetchall()
+        )
+    }
+    # A slice is there where somebody of it has ever been in a stage, or a member, or a follower.
+    there = {key[:3] for key, row in answers.slices.items() if any(row.values())}
+    theirs = {
+        key: {column: row[column] for column in columns[:7]}
+        | {rate: _rate(row[top], row[base]) for rate, (top, base) in RATES.items() if rate in columns}
+        for key, row in answers.slices.items()
+        if key[:3] in there
+    }  # fmt: skip
+    return _different("fast_slices", ours, theirs)
 
 
 def _fast(connection, answers: Answers) -> list[str]:

@@ -4,16 +4,15 @@ them, touch-points, memberships and relationships, as the contract (models/stagi
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+from tests.oracle.channels import DOMAINS
 from tests.oracle.stages import ENDS, STARTS, _time, people, rows
 
-SEEDS = Path(__file__).parents[2] / "seeds"
 KINDS = {
     "follower": "follower",
     "wecom": "wecom_contact",
@@ -34,22 +33,35 @@ TOUCH = [
     "staff_id",
     "content_id",
 ]
+REFUND = ["brand_id", "order_id", "is_linked", "refunded_at", "refunded_on", "refund_amount"]
+LINE = [
+    "brand_id", "purchased_on", "is_valid_purchase", "product_id", "category", "quantity", "line_amount", "cost_amount",
+]  # fmt: skip
 MEMBERSHIP = ["quit_at", "valid_from", "valid_to", "last_tier", "join_channel"]
+
+DAY = [
+    "touchpoint_count", "placed_order_count", "purchase_count", "purchase_amount", "purchase_net_amount", "refund_amount",
+    "unlinked_refund_amount", "membership_event_count", "relationships", "purchase_valid_to",
+]  # fmt: skip
+BITS = {"member": 1, "follower": 2, "wecom_contact": 4, "group_member": 8}
 
 
 class Landing:
-    """`orders` {(source, id): (customer or None, *ORDER)}, `touchpoints` {(source, id): (customer, *TOUCH)},
-    `memberships` {(brand, customer, joined at): MEMBERSHIP}, `relationships` {(brand, customer, kind, name, from): to}."""
+    """`orders` {(source, id): (customer or None, *ORDER)}, `lines` {(source, id, number): (customer or None, *LINE)},
+    `refunds` {(source, id): (customer or None, *REFUND)}, `touchpoints` {(source, id): (customer, *TOUCH)},
+    `memberships` {(brand, customer, joined at): MEMBERSHIP}, `relationships` {(brand, customer, kind, name, from): to},
+    `days` {(brand, customer, day): DAY}."""
 
     def __init__(self, root: Path, as_of: date) -> None:
         self.root, self.as_of = root, as_of
         self.names = people(root, as_of)
-        with (SEEDS / "channels.csv").open(encoding="utf-8", newline="") as handle:
-            self.domains = {row["channel"]: row["domain"] for row in csv.DictReader(handle)}
         self.orders = self._orders()
+        self.refunds = self._refunds()
+        self.lines = self._lines()
         self.touchpoints = self._touchpoints()
         self.memberships = self._memberships()
         self.relationships = self._relationships()
+        self.days = self._days()
 
     def _rows(self, entity: str, key: tuple[str, ...], moment: str) -> list[dict]:
         """Up to the as-of date; what is empty is missing."""
@@ -95,7 +107,7 @@ class Landing:
                 bought,
                 row["status"],
                 row["channel"],
-                self.domains.get(row["channel"], "unknown"),
+                DOMAINS.get(row["channel"], "unknown"),
                 row["store_id"],
                 amount + discount,
                 discount,
@@ -107,6 +119,45 @@ class Landing:
                 bought if counts else None,
                 gone if counts else None,
                 counts and bought <= self.as_of and gone is None,
+            )
+        return found
+
+    def _refunds(self) -> dict:
+        """A refund of an order that is known is of its buyer and of its brand, whomever it names."""
+        found = {}
+        for row in self._rows("refunds", ("source_system", "refund_id"), "refunded_at"):
+            order = self.orders.get((row["source_system"], row.get("order_id")))
+            named = self._person(row["identifier_type"], row["identifier_value"])
+            at = _time(row["refunded_at"])
+            found[row["source_system"], row["refund_id"]] = (
+                order[0] or named if order else named,
+                order[1] if order else row.get("brand_id") or "default",
+                row.get("order_id"),
+                order is not None,
+                at,
+                at.date(),
+                Decimal(row["amount"]),
+            )
+        return found
+
+    def _lines(self) -> dict:
+        products = {row["product_id"]: row for row in rows(self.root, "products", ("product_id",))}
+        found = {}
+        for row in rows(self.root, "order_lines", ("source_system", "order_id", "line_number")):
+            order = self.orders.get((row["source_system"], row["order_id"]))
+            if order is None:
+                continue
+            told = dict(zip(ORDER, order[1:], strict=True))
+            product, quantity = products.get(row["product_id"], {}), int(row["quantity"])
+            cost = product.get("unit_cost")
+            found[row["source_system"], row["order_id"], int(row["line_number"])] = (
+                order[0],
+                *(told[column] for column in LINE[:3]),
+                row["product_id"],
+                product.get("category"),
+                quantity,
+                Decimal(row["line_amount"]),
+                Decimal(cost) * quantity if cost else None,
             )
         return found
 
@@ -135,7 +186,7 @@ class Landing:
             for at, _, event in sorted(events):
                 running = bool(stays) and stays[-1][1] is None
                 if event == "join" and not running:
-                    stays.append([at, None, events[at, False, event]["channel"]])
+                    stays.append([at, None, events[at, False, event].get("channel")])
                 if event == "quit" and running:
                     stays[-1][1] = at
             for joined, left, channel in stays:
@@ -144,7 +195,7 @@ class Landing:
                 told = [
                     (at, row["tier"])
                     for (at, _, _), row in events.items()
-                    if row["tier"] and joined <= at and (left is None or at < left)
+                    if row.get("tier") and joined <= at and (left is None or at < left)
                 ]
                 who = self._person("member_id", member)
                 found[brand, who, joined] = (
@@ -185,6 +236,49 @@ class Landing:
             for start, end in spells.items()
         }
 
+    def _days(self) -> dict:
+        """What customer_day counts of everybody's days; relationships on the days on which one began or ended."""
+        days = defaultdict(lambda: dict.fromkeys(DAY[:8], 0) | dict.fromkeys(DAY[8:]))
+        for customer, brand, _, on, *_ in self.touchpoints.values():
+            days[brand, customer, on]["touchpoint_count"] += 1
+        for customer, *values in self.orders.values():
+            order = dict(zip(ORDER, values, strict=True))
+            if customer is None:
+                continue
+            brand = order["brand_id"]
+            days[brand, customer, order["ordered_on"]]["placed_order_count"] += 1
+            start, end = order["valid_from"], order["valid_to"] or date.max
+            if start is None or start > self.as_of or end <= start:
+                continue
+            day = days[brand, customer, order["purchased_on"]]
+            day["purchase_valid_to"] = max(day["purchase_valid_to"] or end, end)
+            if order["is_valid_purchase"]:
+                day["purchase_count"] += 1
+                day["purchase_amount"] += order["paid_amount"]
+                day["purchase_net_amount"] += order["net_amount"]
+        for customer, *values in self.refunds.values():
+            refund = dict(zip(REFUND, values, strict=True))
+            if customer is not None:
+                day = days[refund["brand_id"], customer, refund["refunded_on"]]
+                day["refund_amount"] += refund["refund_amount"]
+                day["unlinked_refund_amount"] += (
+                    0 if refund["is_linked"] else refund["refund_amount"]
+                )
+        key = ("brand_id", "member_id", "event", "occurred_at")
+        for row in self._rows("memberships", key, "occurred_at"):
+            who = self._person("member_id", row["member_id"])
+            days[row["brand_id"], who, _time(row["occurred_at"]).date()][
+                "membership_event_count"
+            ] += 1
+        stays = defaultdict(list)
+        for (brand, customer, kind, _, start), end in self.relationships.items():
+            stays[brand, customer].append((BITS[kind], start, end or date.max))
+        for whose, spells in stays.items():
+            for day in {day for _, *ends in spells for day in ends} - {date.max}:
+                live = {bit for bit, start, end in spells if start <= day < end}
+                days[(*whose, day)]["relationships"] = sum(live)
+        return {key: tuple(day.values()) for key, day in days.items()}
+
 
 def comparisons(landing: Landing) -> dict[str, Callable]:
     """By table, what on a connection names its differences from the plain reading."""
@@ -223,8 +317,14 @@ def comparisons(landing: Landing) -> dict[str, Callable]:
         f"lifecycle.{table}": compare(table, rows_, keys, columns, f"lifecycle.{table}")
         for table, rows_, keys, columns in (
             ("fct_orders", landing.orders, ["source_system", "order_id"], ["customer_key", *ORDER]),
+            ("fct_refunds", landing.refunds, ["source_system", "refund_id"], ["customer_key", *REFUND]),
+            (
+                "fct_order_lines", landing.lines,
+                ["source_system", "order_id", "line_number"], ["customer_key", *LINE],
+            ),
             ("fct_touchpoints", landing.touchpoints, ["source_system", "event_id"], ["customer_key", *TOUCH]),
             ("fct_membership_spells", landing.memberships, ["brand_id", "customer_key", "joined_at"], MEMBERSHIP),
+            ("customer_day", landing.days, ["brand_id", "customer_key", "activity_date"], DAY),
             (
                 "fct_relationship_spells", one,
                 ["brand_id", "customer_key", "relationship", "relationship_key", "valid_from"], ["valid_to"],

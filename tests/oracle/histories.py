@@ -9,6 +9,8 @@ import random
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tests.oracle.channels import DOMAINS
+
 AS_OF = datetime(2024, 4, 12)
 EDGES = [
     1,
@@ -289,6 +291,8 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
         kind: str,
         channel: str = "tmall",
         batch: str = LAST_BATCH,
+        brand: str = brand,
+        value: str = "",
     ) -> None:
         landing.add(
             "touchpoints",
@@ -299,6 +303,7 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
             occurred_at=at.strftime("%Y-%m-%d %H:%M:%S"),
             event_type=kind,
             channel=channel,
+            value=value,
             **someone(name),
         )
 
@@ -308,6 +313,7 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
         back: datetime | None = None,
         paid: str = "",
         batch: str = LAST_BATCH,
+        by: str = "",
     ) -> None:
         landing.add(
             "orders",
@@ -315,7 +321,7 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
             order_id=f"o{number}-{name}",
             source_system="x",
             brand_id=brand,
-            **someone(name),
+            **someone(by or name),
             ordered_at=at.strftime("%Y-%m-%d"),
             paid_at=paid,
             status="paid",
@@ -402,6 +408,136 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
     touch("silent", 0, AS_OF - timedelta(days=9), "login", "")
     touch("both", 0, AS_OF - timedelta(days=6), "login", "tmall")
     touch("both", 1, AS_OF - timedelta(days=6), "login", "jd")
+    # The same order number in two shops, each with its lines, one of a product that nobody has described.
+    buy("shop", AS_OF - timedelta(days=4))
+    landing.add(
+        "orders",
+        LAST_BATCH,
+        order_id=f"o{number}-shop",
+        source_system="y",
+        brand_id=brand,
+        **someone("shops"),
+        ordered_at=(AS_OF - timedelta(days=3)).strftime("%Y-%m-%d"),
+        status="created" if number % 2 else "paid",
+        amount=30,
+    )
+    for system, order, line, product, quantity in (
+        ("x", "shop", 1, "tea", 2),
+        ("x", "shop", 2, "tea", 3),
+        ("y", "shop", 1, "cup", 1),
+        ("y", "shop", 2, "nobody knows", 4),
+        ("x", "never landed", 1, "tea", 1),
+        ("x", "window", 1, "box", 5),
+    ):
+        landing.add(
+            "order_lines",
+            LAST_BATCH,
+            source_system=system,
+            order_id=f"o{number}-{order}",
+            line_number=line,
+            product_id=f"{product}{number}",
+            quantity=quantity,
+            line_amount=quantity * 5,
+        )
+    for product, cost in (("tea", "1.5"), ("cup", "2"), ("box", "")):
+        landing.add(
+            "products",
+            FIRST_BATCH,
+            product_id=f"{product}{number}",
+            brand_id=brand,
+            category=f"{product}s",
+            name=product,
+            list_price="10",
+            unit_cost=cost,
+        )
+    # Each thing alone, long enough ago for the days to show when it stopped to count; and what a member may do.
+    for kind in sorted({*EVENTS})[number % 8 :: 8]:
+        touch(
+            f"only {kind}",
+            0,
+            AS_OF - timedelta(days=100),
+            kind,
+            value="5" if kind == "review" else "",
+        )
+        landing.add(
+            "memberships",
+            LAST_BATCH,
+            brand_id=brand,
+            member_id=f"m{number}-member {kind}",
+            event="join",
+            occurred_at=f"{AS_OF - timedelta(days=250):%Y-%m-%d} 09:00:00",
+        )
+        touch(f"member {kind}", 0, AS_OF - timedelta(days=240), kind)
+    # Two days of views and of purchases, as far apart as the rules still put together, and a day further.
+    for apart in ((14, 15), (89, 90), (90, 91), (364, 365))[number % 4]:
+        for n, back in enumerate((100 + apart, 100)):
+            touch(f"views {apart}", n, AS_OF - timedelta(days=back), "product_view")
+            buy(f"buys {apart} {n}", AS_OF - timedelta(days=back), by=f"buys {apart}")
+    # Who gave back two purchases of different days, on different days, and kept a third.
+    for n, (bought, returned) in enumerate(((200, 150), (120, 60), (40, None))):
+        back = None if returned is None else AS_OF - timedelta(days=returned)
+        buy(f"returns {n}", AS_OF - timedelta(days=bought), back, by="returns")
+    # Who bought once and found it fair, and who found it good.
+    for name, value in (("critic", "3"), ("praiser", "4")):
+        buy(name, AS_OF - timedelta(days=20))
+        touch(name, 0, AS_OF - timedelta(days=10), "review", value=value)
+    # A stream that was watched nobody knows how long.
+    touch("watcher", 0, AS_OF - timedelta(days=2), "live_watch")
+    # Given back on the day of the purchase, which is today.
+    buy("today", AS_OF, AS_OF)
+    # Bought by nobody and given back by somebody; given back, of an order that never landed.
+    for order, who in (("nobody", {}), ("lost", None)):
+        if who is not None:
+            landing.add(
+                "orders",
+                LAST_BATCH,
+                order_id=f"o{number}-{order}",
+                source_system="x",
+                brand_id=brand,
+                ordered_at=(AS_OF - timedelta(days=6)).strftime("%Y-%m-%d"),
+                status="paid",
+                channel="tmall",
+                amount=8,
+            )
+        landing.add(
+            "refunds",
+            LAST_BATCH,
+            refund_id=f"o{number}-{order}-r",
+            source_system="x",
+            order_id=f"o{number}-{order}",
+            brand_id=f"h{number}r",
+            refunded_at=(AS_OF - timedelta(days=5)).strftime("%Y-%m-%d"),
+            amount=8,
+            **someone("returner"),
+        )
+    # Met by one brand when another met him first, in another channel.
+    for i, (name, channel, back) in enumerate(
+        ((brand, "tmall", 8), (brand, "jd", 6), (f"h{number}q", "store", 6))
+    ):
+        touch("twice met", i, AS_OF - timedelta(days=back), "login", channel, brand=name)
+    # A follower of no channel that is named; a follower of two brands at once.
+    touch("plain", 0, AS_OF - timedelta(days=8), "follow", "")
+    touch("plain", 1, AS_OF - timedelta(days=4), "unfollow", "")
+    touch("fan", 0, AS_OF - timedelta(days=7), "follow", "jd")
+    touch("fan", 1, AS_OF - timedelta(days=6), "follow", "jd", brand=f"h{number}q")
+    touch("fan", 2, AS_OF - timedelta(days=5), "unfollow", "jd", brand=f"h{number}q")
+    touch("fan", 3, AS_OF - timedelta(days=3), "unfollow", "jd")
+    # Two who join in one second, one of them to two tiers at once.
+    for name, tier in (("joiner", "t1"), ("other joiner", "t3")):
+        for event in ("join", "tier"):
+            landing.add(
+                "memberships",
+                LAST_BATCH,
+                brand_id=brand,
+                member_id=f"m{number}-{name}",
+                event=event,
+                tier=tier if event == "join" else "t2",
+                occurred_at=(AS_OF - timedelta(days=4)).strftime("%Y-%m-%d 10:00:00"),
+                **someone(name),
+            )
+    # Somebody for each of a few channels, all of them in eight histories.
+    for channel in list(DOMAINS)[number % 8 :: 8]:
+        touch(f"via {channel}", 0, AS_OF - timedelta(days=30), "ad_click", channel)
     # A follower for a day beside one for longer.
     day = AS_OF - timedelta(days=5)
     touch("morning", 0, day + timedelta(hours=9), "follow")

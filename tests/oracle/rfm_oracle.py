@@ -11,6 +11,31 @@ from fractions import Fraction
 import pandas as pd
 
 MEASURES = ("recency", "frequency", "monetary")
+# METRICS 6.2, by heart: the last value of each band and the scores of the bands in their order.
+BANDS = {
+    ("fixed", "recency"): ((30, 90, None), (3, 2, 1)),
+    ("fixed", "frequency"): ((1, 4, None), (1, 2, 3)),
+    ("fixed", "monetary"): ((100, 1000, None), (1, 2, 3)),
+    ("custom", "recency"): ((7, 30, 90, 180, None), (5, 4, 3, 2, 1)),
+    ("custom", "frequency"): ((1, 2, 4, 9, None), (1, 2, 3, 4, 5)),
+    ("custom", "monetary"): ((100, 300, 1000, 3000, None), (1, 2, 3, 4, 5)),
+}
+BREAKPOINTS = [
+    {"scheme": scheme, "brand_id": "*", "measure": measure, "score": score, "above": above, "up_to": up_to}
+    for (scheme, measure), (ends, scores) in BANDS.items()
+    for above, up_to, score in zip((None, *ends), ends, scores, strict=False)
+]  # fmt: skip
+# What is high of recency, frequency and money: the class in both languages.
+CLASSES = {
+    "111": ("重要价值客户", "Important value"),
+    "011": ("重要保持客户", "Important retention"),
+    "101": ("重要发展客户", "Important development"),
+    "001": ("重要挽留客户", "Important win-back"),
+    "110": ("一般价值客户", "General value"),
+    "100": ("一般发展客户", "General development"),
+    "010": ("一般保持客户", "General retention"),
+    "000": ("一般挽留客户", "General win-back"),
+}
 
 
 def observation_dates(

@@ -17,6 +17,8 @@ from decimal import Decimal
 from pathlib import Path
 from statistics import median
 
+from tests.oracle.channels import DOMAINS
+
 SHANGHAI = timezone(timedelta(hours=8))
 HORIZONS = (1, 7, 30)
 EVER = 10**7
@@ -248,7 +250,8 @@ class Answers:
     daily: {(model, brand, day): Counter of stages}; flows: {(model, brand, from, to): Counter of stage pairs};
     fast: {(brand, day): {column: value}}; transitions: {(model, brand, customer): [(day, from, to, direction)]};
     moves: {(model, brand, day, stage): Counter of entered, entered_new, exited, exited_lost};
-    origins: {(brand, customer): channel}. Days are dates."""
+    origins: {(brand, customer): channel}; slices: as fast, {(brand, kind of slice, slice, day): {column: value}};
+    standing: {(model, brand, customer): (stage, since, previous stage, leaves on, falls to)}. Days are dates."""
 
     spells: dict = field(default_factory=dict)
     daily: dict = field(default_factory=lambda: defaultdict(Counter))
@@ -260,6 +263,9 @@ class Answers:
     transitions: dict = field(default_factory=dict)
     moves: dict = field(default_factory=lambda: defaultdict(Counter))
     origins: dict = field(default_factory=dict)
+    slices: dict = field(default_factory=lambda: defaultdict(Counter))
+    standing: dict = field(default_factory=dict)
+    is_whole: bool = True
 
 
 def answer(
@@ -267,9 +273,11 @@ def answer(
     as_of: date,
     promotions: list[dict] | None = None,
     is_person=lambda customer: True,
+    is_whole: bool = True,
 ) -> Answers:
-    """Stages of every customer who is a person; the days of a brand begin with anybody's first activity."""
-    answers = Answers()
+    """Stages of every customer who is a person; the days of a brand begin with anybody's first activity. `is_whole`:
+    also where everybody stands and will fall to, and FAST by where customers came from."""
+    answers = Answers(is_whole=is_whole)
     last = as_of.toordinal()
     first = {}
     for (brand, _), c in customers.items():
@@ -285,8 +293,12 @@ def answer(
             continue
         stages = {model: [] for model in RANKS}
         parts_by_day = []
+        begins = c.first_day() or last
+        before = stages_on(
+            c, begins - 1
+        )  # the same on every day before anything is known of the customer
         for day in range(first[brand], last + 1):
-            found, parts = stages_on(c, day)
+            found, parts = stages_on(c, day) if day >= begins else before
             for model in RANKS:
                 stages[model].append(found.get(model))
             parts_by_day.append(parts)
@@ -302,10 +314,18 @@ def answer(
                         answers.flows[model, brand, day - timedelta(lag), day][
                             by_day[i - lag] or "none", stage or "none"
                         ] += 1
+        channel = answers.origins.get((brand, person), "unknown")
+        slices = {
+            "acquisition_channel": channel,
+            "acquisition_domain": DOMAINS.get(channel, "unknown"),
+        }
         for i, parts in enumerate(parts_by_day):
-            _add_fast(
-                answers.fast[brand, date.fromordinal(first[brand] + i)], stages["aipl"], i, parts
-            )
+            day = date.fromordinal(first[brand] + i)
+            _add_fast(answers.fast[brand, day], stages["aipl"], i, parts)
+            for kind, name in slices.items() if is_whole else ():
+                _add_fast(answers.slices[brand, kind, name, day], stages["aipl"], i, parts)
+        if is_whole:
+            _add_standing(answers, brand, person, c, last)
         members = [parts["member"] for parts in parts_by_day]
         for kind, name, start, end in _periods(brand, first[brand], last, promotions or []):
             _add_period(
@@ -402,6 +422,29 @@ def _add_turns(answers, model, brand, person, by_day, first_day) -> None:
         before = stage
     if turns:
         answers.transitions[model, brand, person] = turns
+
+
+def _add_standing(answers, brand, person, c: Customer, last: int) -> None:
+    """Where the customer stands on the as-of date, and the first change of it if nothing happens from then on."""
+    waiting = {}
+    for model in RANKS:
+        turns = answers.transitions.get((model, brand, person))
+        if turns and turns[-1][2] != "none":
+            since, before, stage, _ = turns[-1]
+            waiting[model] = (stage, since, before)
+    # If nothing happens, a stage ends on a day on which something leaves a window; a cycle of 90 days ends the day after.
+    known = {day for days in c.days.values() for day in days}
+    known |= {*c.touch_days, *(day for day, *_ in c.orders)}
+    leaving = {day + window for day in known for window in (15, 30, 90, 91, 180, 365, 910)}
+    for day in sorted(day for day in leaving if day > last):
+        if not waiting:
+            break
+        found, _ = stages_on(c, day)
+        for model in [m for m, (stage, *_) in waiting.items() if found.get(m) != stage]:
+            leaves = (date.fromordinal(day), found.get(model, "none"))
+            answers.standing[model, brand, person] = (*waiting.pop(model), *leaves)
+    for model, where in waiting.items():
+        answers.standing[model, brand, person] = (*where, None, None)
 
 
 def direction(model: str, before: str, after: str) -> str:

@@ -28,6 +28,12 @@ GOALS = {
 }
 GOAL_NAMES = dict(zip(GOALS, ["拉新", "蓄水", "种草", "转化"], strict=True))
 DAY = timedelta(days=1)
+# Ages from and below, and money above and up to (METRICS 6.2, fixed), where a brand has no bands of its own.
+AGE_BANDS = [
+    ("under 18", 0, 18), ("18-24", 18, 25), ("25-29", 25, 30), ("30-34", 30, 35), ("35-39", 35, 40), ("40-49", 40, 50),
+    ("50+", 50, 999),
+]  # fmt: skip
+SPEND_BANDS = [(1, -1, 100), (2, 100, 1000), (3, 1000, 1e12)]
 MOVES_AND_DEEDS = [
     "layer_customers", "event_count", "stayed_customers", "forward_customers", "backward_customers", "lost_customers",
     "touched_customers", "active_customers", "active_days", "interaction_count", "interacting_customers",
@@ -137,8 +143,7 @@ class Facts:
     first_day: dict[str, date]
     promotions: list[tuple]  # (brand or *, id, first, last)
     known_channels: set[str]
-    age_bands: list[tuple]
-    spend_bands: list[tuple]
+    spend_bands: dict[str, list[tuple]]  # of brands that have their own
     lines: list[dict]
     visitors: dict[str, list[tuple]]  # brand -> touch-points of people known by a device alone
     products: dict[str, tuple]  # product -> (name, category)
@@ -279,6 +284,12 @@ def read_facts(ask: Callable[[str], list[tuple]]) -> Facts:
             customer.gender, customer.province, customer.birth = people.get(key, (None, None, None))
             customer.origin = origins.get((brand, key))
             customer.invited_on = min(invitations[brand, key], default=None)
+    own_bands: dict[str, list[tuple]] = defaultdict(list)
+    for brand, *band in ask(
+        "select brand_id, score, coalesce(above, -1), coalesce(up_to, 1e12) from reference.rfm_breakpoints"
+        " where scheme = 'fixed' and measure = 'monetary' and brand_id <> '*'"
+    ):
+        own_bands[brand].append(tuple(band))
     return Facts(
         as_of,
         found,
@@ -289,10 +300,7 @@ def read_facts(ask: Callable[[str], list[tuple]]) -> Facts:
         ),
         ask("select brand_id, promotion_id, starts_on, ends_on from reference.promotion_calendar"),
         known,
-        ask("select age_band, from_age, coalesce(below_age, 999) from reference.star_age_bands"),
-        ask(
-            "select score, coalesce(above, -1), coalesce(up_to, 1e12) from reference.rfm_breakpoints where scheme = 'fixed' and measure = 'monetary' and brand_id = '*'"
-        ),
+        own_bands,
         [dict(o, lines=lines[key]) for key, o in orders.items() if o["valid"]],
         visitors,
         {
@@ -596,6 +604,7 @@ def _structure(out, summary, period, people, facts) -> None:
     counts: dict[tuple, int] = defaultdict(int)
     totals: dict[str, int] = defaultdict(int)
     day = period.last
+    bands = facts.spend_bands.get(period.brand, SPEND_BANDS)
     for c in people.values():
         layer = c.layer(day)
         if layer == "none":
@@ -603,13 +612,11 @@ def _structure(out, summary, period, people, facts) -> None:
         bought = c.purchase_days(day)
         spent = c.spent(day)
         tier = (
-            next((s for s, above, up_to in facts.spend_bands if above < spent <= up_to), 0)
-            if spent > 0
-            else 0
+            next((s for s, above, up_to in bands if above < spent <= up_to), 0) if spent > 0 else 0
         )
         age = _age(c.birth, day) if c.birth else None
         band = next(
-            (n for n, low, high in facts.age_bands if age is not None and low <= age < high),
+            (n for n, low, high in AGE_BANDS if age is not None and low <= age < high),
             "unknown",
         )
         traits = {

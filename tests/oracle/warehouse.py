@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-STAGES = ["+path:models/marts/fast", "+published_changes", "fct_stage_transitions"]
+STAGES = [
+    "+path:models/marts/fast",
+    "+published_changes",
+    "fct_stage_transitions",
+    "+fct_order_lines",
+]
 
 
 @dataclass

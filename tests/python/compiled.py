@@ -20,8 +20,9 @@ PROJECT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("QUANYU_SHARED", PROJECT.parent / "shared"))
 
 
-def dbt(workspace: Path, *arguments: str, as_of_date: str = ""):
-    """dbt in this process on the warehouse of a workspace; fails the test with dbt's own words."""
+def dbt(workspace: Path, *arguments: str, as_of_date: str = "", manifest=None):
+    """dbt in this process on the warehouse of a workspace; fails the test with dbt's own words. With the `manifest` of a
+    `parse` nothing is parsed again."""
     from dbt.cli.main import dbtRunner
 
     workspace.mkdir(parents=True, exist_ok=True)
@@ -37,7 +38,7 @@ def dbt(workspace: Path, *arguments: str, as_of_date: str = ""):
         ),
         warehouse_closed_after(),
     ):
-        result = dbtRunner().invoke(
+        result = dbtRunner(manifest=manifest).invoke(
             [
                 *(arguments[0], "--quiet", *arguments[1:]),
                 *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "profiles")),
@@ -51,7 +52,7 @@ def dbt(workspace: Path, *arguments: str, as_of_date: str = ""):
         )
     failed = [
         f"{r.node.name}: {r.message}"
-        for r in result.result or []
+        for r in getattr(result.result, "results", [])
         if str(r.status) in ("error", "fail")
     ]
     assert result.success, failed or result.exception

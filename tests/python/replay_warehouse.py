@@ -126,7 +126,7 @@ class Difference:
 @dataclass
 class Result:
     differences: list[Difference] = field(default_factory=list)
-    tables: int = 0
+    tables: set[str] = field(default_factory=set)
     rows: int = 0
     comparisons: int = 0
 
@@ -299,30 +299,60 @@ class Replay:
         with duckdb.connect() as both:
             both.execute(f"attach '{self.database}' as refreshed (read_only)")
             both.execute(f"attach '{self.rebuilt / 'warehouse.duckdb'}' as rebuilt (read_only)")
-            names = _tables(both)
+            names = sorted(
+                [*_tables(both), *self._views(both)],
+                key=lambda name: LAYERS.index(name.split(".")[0]),
+            )
             owners = _owners(both)
             self.result.comparisons += 1
-            self.result.tables = max(self.result.tables, len(names))
+            self.result.tables |= set(names)
             for table in names:
                 if difference := self._difference(both, table, delivery, owners):
                     self.result.differences.append(difference)
 
+    def _views(self, both) -> list[str]:
+        """Views of what is compared. Each warehouse reads its own, for they name its catalog; the rows lie in memory, where
+        `_relation` finds them."""
+        files = {"refreshed": self.database, "rebuilt": self.rebuilt / "warehouse.duckdb"}
+        found = {}
+        for side, file in files.items():
+            with duckdb.connect(str(file), read_only=True) as warehouse:
+                names = warehouse.execute(
+                    "select schema_name, view_name from duckdb_views() where not internal order by all"
+                ).fetchall()
+                found[side] = {
+                    f"{schema}.{name}": warehouse.execute(f"from {schema}.{name}").to_arrow_table()
+                    for schema, name in names
+                    if schema in LAYERS and f"{schema}.{name}" not in MEMORIES
+                }
+        # What is rebuilt between deliveries is a part of what is refreshed.
+        for side, views in found.items():
+            for view in found["rebuilt"]:
+                rows = views[view]
+                both.register("rows_of_view", rows)
+                both.execute(f"create schema if not exists memory.{side}_{view.split('.')[0]}")
+                both.execute(f"create table memory.{side}_{view} as from rows_of_view")
+        return list(found["rebuilt"])
+
+    @staticmethod
+    def _relation(both, side: str, table: str) -> str:
+        is_view = both.execute(
+            "select count(*) from duckdb_tables() where database_name = 'memory'"
+            " and schema_name || '.' || table_name = ?",
+            [f"{side}_{table}"],
+        ).fetchone()[0]
+        return f"memory.{side}_{table}" if is_view else f"{side}.{table}"
+
     def _difference(self, both, table: str, delivery: int, owners: dict) -> Difference | None:
-        schema, name = table.split(".")
-        columns = [
-            column
-            for (column,) in both.execute(
-                "select column_name from duckdb_columns() where database_name = 'rebuilt' and schema_name = ?"
-                " and table_name = ? order by column_index", [schema, name]
-            ).fetchall()
-            if column not in TECHNICAL.get(table, TECHNICAL[""])
-        ]  # fmt: skip
+        schema, _ = table.split(".")
+        relations = {side: self._relation(both, side, table) for side in ("refreshed", "rebuilt")}
+        every = [row[0] for row in both.execute(f"describe {relations['rebuilt']}").fetchall()]
+        columns = [c for c in every if c not in TECHNICAL.get(table, TECHNICAL[""])]
         listed = ", ".join(f'"{column}"' for column in columns)
-        note = NOTES.get(table) or NOTES.get(schema)
+        note = NOTES.get(table) or ("_fate" in every and NOTES.get(schema))
         where = f"where not ({note})" if note else ""
         sides = {
-            side: f"select {listed} from {side}.{table} {where}"
-            for side in ("refreshed", "rebuilt")
+            side: f"select {listed} from {relation} {where}" for side, relation in relations.items()
         }
         self.result.rows += both.execute(f"select count(*) from ({sides['rebuilt']})").fetchone()[0]
         if schema == "marts" and _same_order(both, sides):
@@ -342,6 +372,15 @@ class Replay:
         return Difference(
             table, delivery, columns, sorted(kept, key=repr), sorted(built, key=repr), named
         )
+
+
+def public_tables() -> set[str]:
+    """Every public table of the project, with its schema."""
+    return {
+        f"{node.schema}.{node.alias}"
+        for node in _manifest().nodes.values()
+        if node.resource_type == "model" and node.access == "public"
+    }
 
 
 def _tables(both) -> list[str]:

@@ -177,6 +177,9 @@ class Pair:
         visitor = key == self.keys[0]
         self.owner(key, key, visitor)
         born = rng.choice([None, dt.date(2001, 6, 18), dt.date(2001, 6, 19), dt.date(2008, 4, 30)])
+        if key % 100 in (2, 3):  # a birthday that is today or tomorrow
+            years = (18, 25, 30, 35, 40, 50)[key // 100 % 6]
+            born = AS_OF.replace(year=AS_OF.year - years) + dt.timedelta(key % 100 == 2)
         self.rows.add(
             "identity.dim_customers",
             key,
@@ -364,11 +367,12 @@ def hundred_brands(pairs: int = PAIRS, people: int = 4) -> Warehouse:
     rows = Rows()
     for number in range(pairs):
         Pair(number, rows, people)
-    # Of everybody: still running, over on the as-of date, and over before anything is known.
+    # Of everybody: still running, over on the as-of date, over before anything is known, and over within a week.
     for name, first, last in (
         ("618", dt.date(2026, 5, 31), dt.date(2026, 6, 20)),
         ("own_day", dt.date(2026, 6, 10), AS_OF),
         ("38", dt.date(2026, 3, 1), dt.date(2026, 3, 8)),
+        ("midweek", dt.date(2026, 5, 12), dt.date(2026, 5, 14)),
     ):
         rows.add("reference.promotion_calendar", "*", f"{name}_2026", name, name, name, first, last)
     # A brand that nobody knows yet.
@@ -379,6 +383,11 @@ def hundred_brands(pairs: int = PAIRS, people: int = 4) -> Warehouse:
     warehouse.table("reference.as_of", f"select date '{AS_OF}' as as_of_date")
     for seed, types in SEEDS.items():
         warehouse.seed(seed, types)
+    # Every tenth pair has a brand with bands of money of its own.
+    for number in range(0, pairs, 10):
+        for score, above, up_to in ((1, "null", 60), (2, 60, 150), (3, 150, "null")):
+            band = f"'fixed', 'b{number:02}a', 'monetary', {score}, {above}, {up_to}"
+            warehouse.connection.execute(f"insert into reference.rfm_breakpoints values ({band})")
     rows.load(warehouse)
     for name, query in DERIVED.items():
         warehouse.table(name, query)

@@ -1,7 +1,8 @@
 """Faults of the machine: each ends in words that say what happened, where and what to do, readers keep what they have,
 and the next run gives the marts of an undisturbed one.
 
-`CASES` is also the table of docs/reliability.md: QUANYU_DOCS=1 writes the page, a test compares it.
+`CASES` is also the table of docs/reliability.md: QUANYU_DOCS=1 writes the page, a test compares it. Its second half, on bad
+input, is written from the cases of test_bad_input_entities.py.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
+import test_bad_input_entities as bad
 from click.testing import CliRunner
 from support import PROJECT, ask, copy_batches, land, mart_hashes
 
@@ -358,9 +360,10 @@ CASES = [
 TOP = """\
 # Reliability
 
-What happens when the machine, and not the data, fails. This page is written by the suite that proves it:
-`tests/python/test_faults.py` (`QUANYU_DOCS=1` writes it anew). Bad input is another matter: it ends in a held batch or a
-quarantined row ([operations](operations.md), `tests/python/test_bad_input.py`).
+What happens when the machine fails, and when what lands is bad. This page is written by the suites that prove it, from
+their own cases: `tests/python/test_faults.py` (`QUANYU_DOCS=1` writes it anew) and `tests/python/test_bad_input_entities.py`.
+
+## The machine
 
 - A run that cannot go on says in three lines **what** happened and **where**, what readers **keep**, and what **to do**. No stack
   trace; one that nobody foresaw lies in `<workspace>/logs/error.log`.
@@ -382,6 +385,58 @@ a mount are skipped where mounting is not permitted.
 """
 
 
+BAD_INPUT = """
+## What lands
+
+Bad input ends in a held batch or a quarantined row ([operations](operations.md)), never in a lost row or a failed job:
+landed = accepted + duplicate + superseded + quarantined + erased, batch by batch, in `audit.row_conservation`.
+Each case below is imposed on each of the {entities} entities of the contract: {names}.
+{count} files of {rows} good rows each are landed damaged, and {values} rows with one value that its column must not hold. What a
+bad file does to the whole job, and bad folders, are in `tests/python/test_bad_input.py`.
+
+| file | its batch | accepted | quarantined | duplicate |
+| --- | --- | ---: | ---: | ---: |
+"""
+BAD_VALUES = """
+| a column of kind | in entities | must not hold (the row is quarantined, its reason names the column) |
+| --- | ---: | --- |
+"""
+
+
+def bad_input() -> str:
+    entities = bad.CONTRACT.values()
+    cases = bad.files(next(iter(entities)), 0, bad.DAY)
+    page = BAD_INPUT.format(
+        entities=len(entities),
+        names=", ".join(f"`{entity.name}`" for entity in entities),
+        count=len(cases) * len(entities),
+        rows=bad.GOOD_ROWS,
+        values=f"{sum(len(bad.rows_with_bad_values(entity)) for entity in entities):,}",
+    )
+    column = next(iter(entities)).required_columns[0]
+    for name, file in cases.items():
+        fates = (file.accepted, file.quarantined, file.duplicate)
+        words = "the column" if file.held == column else f"`{file.held}`"
+        said = f"held, naming {words}" if file.held else "admitted"
+        cells = [name, said, *(["", "", ""] if file.held else map(str, fates))]
+        page += f"| {' | '.join(cells)} |\n"
+    after = bad.DAY + timedelta(days=1)
+    kinds: dict[str, tuple[set[str], dict[str, None]]] = {}
+    for entity in entities:
+        for column in entity.columns:
+            for value, _ in bad.bad_values(column):
+                kind = "required" if not value else column.kind
+                held_in, values = kinds.setdefault(kind, (set(), {}))
+                held_in.add(entity.name)
+                long = f"{len(value):,} characters" if len(value) > 200 else f"`{value}`"
+                words = {"": "nothing", f"{after}": "the day after its batch"}
+                values[words.get(value, long)] = None
+    page += BAD_VALUES
+    for kind, (held_in, values) in sorted(kinds.items()):
+        page += f"| {kind} | {len(held_in)} | {', '.join(values)} |\n"
+    return page
+
+
 def row_of(case: Case) -> str:
     said = f"`{case.says}: …`" if case.exit_code == 1 else f"`{case.says} …`"
     cells = [
@@ -399,7 +454,7 @@ def row_of(case: Case) -> str:
 
 def test_the_page_says_what_the_cases_say():
     """QUANYU_DOCS=1 writes it anew; the difference is then reviewed in git."""
-    page = TOP + "".join(map(row_of, CASES)) + BOTTOM
+    page = TOP + "".join(map(row_of, CASES)) + BOTTOM + bad_input()
     if os.environ.get("QUANYU_DOCS"):
         PAGE.write_text(page, encoding="utf-8")
     assert PAGE.read_text(encoding="utf-8") == page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from compiled import Warehouse
 
-from tests.mutation import made_up
+from tests.mutation import made_up, seeds
 from tests.mutation.operators import OPERATORS, mutants, parsed, written
 from tests.mutation.runner import Run, chosen, explanations, rate, record, summary
 from tests.mutation.worlds import Check, World
@@ -94,7 +94,41 @@ def test_a_sample_of_mutants_is_killed(tmp_path):
 def test_explanations_are_of_one_of_two_kinds_and_say_why():
     for id_, said in explanations().items():
         assert said["is"] in ("equivalent", "accepted") and len(said["why"]) > 20, id_
-        assert id_.split(":")[1] in OPERATORS, id_
+        assert id_.split(":")[1] in OPERATORS | seeds.OPERATORS, id_
+
+
+@pytest.mark.parametrize("seed", seeds.RULES)
+def test_a_mutant_of_a_seed_changes_one_row_or_two_and_no_two_are_the_same(seed):
+    warehouse = Warehouse()
+    warehouse.seed(seed)
+    query = f"select * from reference.{seed} order by all"
+    before, seen = warehouse.rows(query), set()
+    for mutant in seeds.seed_mutants(seed):
+        warehouse.connection.execute("begin")
+        for statement in mutant.statements:
+            warehouse.connection.execute(statement)
+        after = warehouse.rows(query)
+        warehouse.connection.execute("rollback")
+        changed = set(map(str, before)) ^ set(map(str, after))
+        assert 1 <= len(changed) <= 4, (mutant, changed)
+        seen.add(str(after))
+    assert len(seen) == len(seeds.seed_mutants(seed)) > 5
+    assert warehouse.rows(query) == before
+
+
+def test_a_window_of_a_day_a_split_group_and_swapped_ranks_are_among_the_mutants_of_the_rules():
+    said = {f"{m.place}: {m.change}" for seed in seeds.RULES for m in seeds.seed_mutants(seed)}
+    assert {
+        "aipl A 1 1: window_days 15 → 16",
+        "aipl L 1 1: min_value 2 → 1",
+        "aipl L 2 2: rule_group 2 → one of its own",
+        "aipl I: rank 2 ↔ 3",
+        "positive_review touchpoint review: value_from 4 → 3",
+        "any_relationship relationship follower: left out",
+        "fixed * recency 3: bound 30 → 31",
+        "111: rfm_class 重要价值客户 ↔ 重要保持客户",
+        "tmall: domain public → offline",
+    } <= said
 
 
 def test_the_same_mutants_are_chosen_each_time_and_operators_take_turns():

@@ -14,6 +14,8 @@ from compiled import PROJECT, Warehouse, compiled, real
 sys.path.insert(0, str(PROJECT / "tests" / "oracle"))
 import rfm_oracle
 
+from tests.oracle.channels import DOMAINS
+
 MODELS = [
     "int_rfm__observation_dates",
     "rfm_customers",
@@ -45,17 +47,10 @@ def models(request, tmp_path_factory) -> tuple[str, dict[str, str]]:
     )
 
 
-def domains() -> dict[str, str]:
-    seed = pd.read_csv(PROJECT / "seeds" / "channels.csv")
-    return dict(zip(seed.channel, seed.domain, strict=True))
-
-
-def breakpoints() -> list[dict]:
-    seed = pd.read_csv(PROJECT / "seeds" / "rfm_breakpoints.csv").astype(object)
-    rows = seed.where(seed.notna(), None).to_dict("records")
-    # Every other brand b2 has frequency bands of its own under `custom`.
+def breakpoints(shipped: list[dict]) -> list[dict]:
+    """With every other brand b2 having frequency bands of its own under `custom`."""
     own = [(1, None, 1), (2, 1, 3), (3, 3, None)]
-    return rows + [
+    return shipped + [
         {
             "scheme": "custom",
             "brand_id": f"b2.{seed}",
@@ -66,6 +61,29 @@ def breakpoints() -> list[dict]:
         }
         for s, a, u in own
         for seed in range(0, POPULATIONS, 2)
+    ]
+
+
+def shipped_breakpoints() -> list[dict]:
+    seed = pd.read_csv(PROJECT / "seeds" / "rfm_breakpoints.csv").astype(object)
+    return seed.where(seed.notna(), None).to_dict("records")
+
+
+def on_the_edges() -> list[tuple]:
+    """Orders of a brand each of whose customers lies on a bound of METRICS 6.2 or beside it."""
+    last = {bound for ends, _ in rfm_oracle.BANDS.values() for bound in ends if bound}
+    days = [back for bound in (7, 30, 90, 180) for back in (bound, bound + 1)]
+    money = [value for bound in sorted(last - {1, 2, 4, 7, 9, 30, 90, 180})
+             for value in (Decimal(bound), Decimal(bound) + Decimal("0.5"))]  # fmt: skip
+    bought = [[(back, Decimal(50))] for back in days]
+    bought += [[(3, value)] for value in money]
+    bought += [[(3, Decimal(50))] * times for times in range(1, 12)]
+    people = (key for key in range(1, 41) if key != 9)
+    return [
+        ("edge", f"o{key}.{n}", "edges", key, "tmall", "public", "paid", on, amount, on, None)
+        for key, orders in zip(people, bought, strict=False)
+        for n, (back, amount) in enumerate(orders)
+        for on in [AS_OF - dt.timedelta(days=back)]
     ]
 
 
@@ -102,7 +120,7 @@ def population(seed: int) -> tuple[list[tuple], list[tuple]]:
                 brand,
                 customer,
                 channel,
-                domains().get(channel, "unknown"),
+                DOMAINS.get(channel, "unknown"),
                 status,
                 day,
                 amount,
@@ -143,7 +161,7 @@ def landed(orders: list[tuple], refunds: list[tuple]) -> Warehouse:
         "scheme varchar, brand_id varchar, measure varchar, score int, above double, up_to double"
     )
     warehouse.connection.execute(f"create table reference.rfm_breakpoints ({columns})")
-    rows = [tuple(b.values()) for b in breakpoints()]
+    rows = [tuple(b.values()) for b in breakpoints(shipped_breakpoints())]
     warehouse.connection.executemany(
         "insert into reference.rfm_breakpoints values (?, ?, ?, ?, ?, ?)", rows
     )
@@ -163,18 +181,21 @@ def expected(orders: list[tuple], refunds: list[tuple], scheme: str) -> dict[tup
     answer = rfm_oracle.rfm(
         pd.DataFrame(orders, columns=ORDERS, dtype=object),
         pd.DataFrame(refunds, columns=REFUNDS, dtype=object),
-        domains(), breakpoints(), scheme, days,
+        DOMAINS, breakpoints(rfm_oracle.BREAKPOINTS), scheme, days,
     )  # fmt: skip
     return {(d, b, s, f"C{c}"): v for (d, b, s, c), v in answer.items()}
 
 
 def tables_expected(answer: dict[tuple, tuple]) -> dict[str, tuple[str, int, dict]]:
     """What is compared, by table: columns, how many of them are the key, rows of the oracle."""
+    classes = rfm_oracle.CLASSES
     return {
         "rfm_customers": ("as_of_date, brand_id, scope, customer_id, recency_days, frequency, monetary_amount, "
-         "r_score, f_score, m_score, rfm_code", 4, answer),
-        "rfm_segments": ("as_of_date, brand_id, scope, rfm_code, customers, orders, monetary_amount", 4,
-         rfm_oracle.segments(answer)),
+         "r_score, f_score, m_score, rfm_code, rfm_class, rfm_class_en", 4,
+         {key: (*row, *classes[row[6]]) for key, row in answer.items()}),
+        "rfm_segments": ("as_of_date, brand_id, scope, rfm_code, customers, orders, monetary_amount, "
+         "rfm_class, rfm_class_en", 4,
+         {key: (*row, *classes[key[3]]) for key, row in rfm_oracle.segments(answer).items()}),
         "rfm_cross": ("as_of_date, brand_id, scope, grid, row_value, column_value, customers, orders, "
          "monetary_amount", 6, rfm_oracle.cross(answer)),
         "rfm_migration": ("brand_id, scope, period, from_date, to_date, from_code, to_code, customers, buyers", 7,
@@ -205,7 +226,11 @@ def agree(warehouse: Warehouse, answer: dict[tuple, tuple]) -> None:
 
 def populations(count: int) -> tuple[list[tuple], list[tuple]]:
     """Orders and refunds of as many populations, each a pair of brands of its own."""
-    orders, refunds = [], []
+    orders = on_the_edges()
+    # A brand whose money was all given back, without a word of what for.
+    bought = AS_OF - dt.timedelta(days=20)
+    orders.append(("none", "o", "nothing left", 1, "tmall", "public", "paid", bought, Decimal(40), bought, None))  # fmt: skip
+    refunds = [("none", "x", "nothing left", 1, False, AS_OF, Decimal(40))]
     for seed in range(count):
         bought, returned = population(seed)
         orders += [(f"s{seed}", o[1], f"{o[2]}.{seed}", *o[3:]) for o in bought]
@@ -230,18 +255,29 @@ def test_it_is_looked_at_month_ends_from_the_first_purchase_on_and_today(models)
 
 
 def days_by_hand(sql: dict[str, str]) -> None:
-    bought = ("s", "o", "b1", 1, "tmall", "public", "paid", dt.date(2026, 2, 10), Decimal(9), dt.date(2026, 2, 10), None)  # fmt: skip
-    warehouse = landed([bought], [])
+    warehouse = bought_once_on(dt.date(2026, 2, 10))
     for today, wanted in (
         ("2026-03-17", [("2026-02-28", False, True), ("2026-03-17", True, False)]),
         ("2026-03-31", [("2026-02-28", False, True), ("2026-03-31", True, True)]),
         ("2026-02-11", [("2026-02-11", True, False)]),
         (None, []),
     ):
-        warehouse.connection.execute("update reference.as_of set as_of_date = ?", [today])
-        run(warehouse, {"int_rfm__observation_dates": sql["int_rfm__observation_dates"]})
-        found = warehouse.rows("select * from lifecycle.int_rfm__observation_dates order by 1")
-        assert [(str(day), *flags) for day, *flags in found] == wanted, today
+        assert days_seen(warehouse, sql, today) == wanted, today
+    on_a_month_end = days_seen(bought_once_on(dt.date(2026, 2, 28)), sql, "2026-03-17")
+    assert on_a_month_end == [("2026-02-28", False, True), ("2026-03-17", True, False)]
+    after_it = days_seen(bought_once_on(dt.date(2026, 3, 1)), sql, "2026-03-17")
+    assert after_it == [("2026-03-17", True, False)]
+
+
+def bought_once_on(day: dt.date) -> Warehouse:
+    return landed([("s", "o", "b1", 1, "tmall", "public", "paid", day, Decimal(9), day, None)], [])
+
+
+def days_seen(warehouse: Warehouse, sql: dict[str, str], today: str | None) -> list[tuple]:
+    warehouse.connection.execute("update reference.as_of set as_of_date = ?", [today])
+    run(warehouse, {"int_rfm__observation_dates": sql["int_rfm__observation_dates"]})
+    found = warehouse.rows("select * from lifecycle.int_rfm__observation_dates order by 1")
+    return [(str(day), *flags) for day, *flags in found]
 
 
 # Rows whose shares and means are not those of the counts beside them, or whose whole is not that of all rows.
@@ -350,7 +386,7 @@ def real_landing_agrees(landing: str, scheme: str, sql: dict[str, str], months: 
     answer = rfm_oracle.rfm(
         pd.DataFrame(orders, columns=ORDERS, dtype=object),
         pd.DataFrame(refunds, columns=REFUNDS, dtype=object),
-        domains(), breakpoints(), scheme, days,
+        DOMAINS, breakpoints(rfm_oracle.BREAKPOINTS), scheme, days,
     )  # fmt: skip
     agree(warehouse, {(d, b, s, ids[c]): v for (d, b, s, c), v in answer.items()})
     # Equal inputs never score differently: counted, because pairs of thousands of customers are too many.
