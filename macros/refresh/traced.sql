@@ -22,12 +22,11 @@
 {%- endmacro %}
 
 
-{#- Condition on a table that replaces the rows of touched customers: those of the traced ones. As they were written again, only
-    the newest rows are looked at, which are together. -#}
+{#- Condition on a table that replaces the rows of touched customers: those of the traced ones. -#}
 {% macro is_rewritten(settings) -%}
     customer_key in ({{ quanyu.traced() }})
     {%- if quanyu.scalar('select max(_settings) from ' ~ this) == settings %}
-    and _refresh > {{ quanyu.scalar('select coalesce(max(_refresh), 0) from ' ~ this) }}
+    and {{ quanyu.written_since_last_refresh() }}
     {%- endif %}
 {%- endmacro %}
 
