@@ -79,6 +79,9 @@ brands as (
         cast(row_number() over (order by brand_id) as smallint) as brand_number
     from (
         select brand_id from {{ ref('customer_day') }}
+        {%- if is_incremental() %}
+        where {{ quanyu.written_since_rules() }}
+        {%- endif %}
         union
         select brand_id from told
     ) as brand_ids
