@@ -7,14 +7,17 @@ late day and a list of merges; and, each in a process of its own:
     scan floor    customer, time, type and value of every touch-point read once from that table
     full build    landing to serving and report
     empty run     nothing new: dbt is not asked
+    empty refresh nothing new, and dbt is asked: what looking at every node costs
     empty batch   a file without rows: dbt looks at every node
     one day       the newest day of every entity
     late day      a day of touch-points, a hundred days late
     merge storm   links that join one in a hundred people with another
     report        the health report alone
     export        one audience's list for one channel
+    memory        each of the slowest models of the full build once more, alone: the peak of that process
 
-Last, what others take for the same work (bench/peers.py).
+Last, what others take for the same work (bench/peers.py). `--go-on` takes the phases that an interrupted run has left in
+the work folder as they are, and goes on with the next one.
 
 Wall and processor seconds, peak memory (MB) and bytes on disk are those of the process and its children. Ratios are
 processor seconds over those of the load floor of the same run: machines differ, ratios less so. Results are appended to
@@ -97,7 +100,8 @@ def make_landing(world: Path, landing: Path) -> tuple[str, str]:
 
 def link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.link(source, target)
+    if not target.exists():
+        os.link(source, target)
 
 
 def merges(world: Path, landing: Path) -> int:
@@ -161,11 +165,15 @@ def size_of(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) // 2**20
 
 
-def bench(millions: float, work: Path) -> list[dict]:
-    """All phases at one size."""
+def bench(millions: float, work: Path, go_on: bool = False) -> list[dict]:
+    """All phases at one size; `go_on` takes those that lie in the work folder as they are."""
     root = work / f"{millions:g}"
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
+    if not go_on:
+        shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
+    noted = root / "phases.jsonl"
+    rows = [json.loads(line) for line in noted.read_text().splitlines()] if noted.exists() else []
+    done = {row["phase"] for row in rows}
     people = max(200, int(millions * 1e6 / TOUCHPOINTS_PER_PERSON))
     say(f"{millions:g} million touch-points: a world of {people:,} people")
     world = work / f"world-{people}"
@@ -176,51 +184,50 @@ def bench(millions: float, work: Path) -> list[dict]:
         )
     source, landing, workspace = world / "landing", root / "landing", root / "workspace"
     newest, late = make_landing(source, landing)
-    rows, target = [], workspace / "target"
-    workspace.mkdir()
+    target = workspace / "target"
+    workspace.mkdir(exist_ok=True)
 
-    def phase(name: str, command: list[str], builds: bool = False) -> None:
-        cost = measured(
+    def phase(name: str, command: list[str], builds: bool = False, **more: int) -> None:
+        if name in done:
+            return
+        cost = run(name, command)
+        row = {"millions": millions, "phase": name, **vars(cost), **more}
+        row |= {"models": slowest(target)} if builds else {}
+        row |= {"disk_mb": size_of(workspace)} if name == "full build" else {}
+        note(row)
+        say(f"  {name:<12} {cost.wall:8.1f} s wall {cost.cpu:8.1f} s CPU {cost.memory_mb:8.0f} MB")
+
+    def run(name: str, command: list[str]) -> Cost:
+        return measured(
             [sys.executable, *command],
             root / f"{name.replace(' ', '_')}.log",
             DBT_TARGET_PATH=str(target),
-        )
-        row = {"millions": millions, "phase": name, **vars(cost)}
-        row |= {"models": slowest(target)} if builds else {}
-        rows.append(
-            {
-                key: round(value, 2) if isinstance(value, float) else value
-                for key, value in row.items()
-            }
-        )
-        say(f"  {name:<12} {cost.wall:8.1f} s wall {cost.cpu:8.1f} s CPU {cost.memory_mb:8.0f} MB")
-
-    def job(name: str, builds: bool = True) -> None:
-        phase(
-            name,
-            [
-                "-m",
-                "orchestration",
-                "run",
-                "--landing",
-                str(landing),
-                "--workspace",
-                str(workspace),
-            ],
-            builds=builds,
+            **({"QUANYU_WORKSPACE": str(workspace)} if "dbt.cli.main" in command else {}),
         )
 
+    def note(row: dict) -> None:
+        row = {k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()}
+        rows.append(row)
+        with noted.open("a") as file:
+            file.write(f"{json.dumps(row)}\n")
+
+    def job(name: str, builds: bool = True, **more: int) -> None:
+        phase(name, ["-m", "orchestration", "run", *places], builds, **more)
+
+    def dbt(*arguments: str) -> list[str]:
+        return ["-m", "dbt.cli.main", "--quiet", *arguments, "--profiles-dir", "profiles"]
+
+    places = ["--landing", str(landing), "--workspace", str(workspace)]
     this = [str(Path(__file__))]
     database = root / "floor.duckdb"
     phase("load floor", [*this, "--floor", str(landing), str(database)])
     phase("scan floor", [*this, "--scan", str(database)])
-    rows[0]["disk_mb"] = database.stat().st_size // 2**20
-    database.unlink()
+    database.unlink(missing_ok=True)
     job("full build")
-    rows[-1]["disk_mb"] = size_of(workspace)
     job("empty run", builds=False)
+    phase("empty refresh", dbt("build"))
     empty = landing / "products" / newest / "empty.csv"
-    empty.parent.mkdir()
+    empty.parent.mkdir(exist_ok=True)
     empty.write_text("product_id\n")
     job("empty batch")
     for file in source.rglob(f"{newest}/*.*"):
@@ -229,20 +236,18 @@ def bench(millions: float, work: Path) -> list[dict]:
     for file in (source / "touchpoints" / late).iterdir():
         link(file, landing / file.relative_to(source))
     job("late day")
-    joined = merges(source, landing)
-    job("merge storm")
-    rows[-1]["links"] = joined
-    phase(
-        "report",
-        ["-m", "orchestration", "report", "--landing", str(landing), "--workspace", str(workspace)],
-    )
-    phase(
-        "export",
-        [
-            *("-m", "orchestration", "export", *EXPORT),
-            *("--landing", str(landing), "--workspace", str(workspace)),
-        ],
-    )
+    job("merge storm", links=merges(source, landing))
+    phase("report", ["-m", "orchestration", "report", *places])
+    phase("export", ["-m", "orchestration", "export", *EXPORT, *places])
+    (full,) = (row for row in rows if row["phase"] == "full build")
+    if "model_memory" not in full:
+        memory = {
+            model: run("memory", dbt("run", "--full-refresh", "--select", model)).memory_mb
+            for model in full["models"].keys() - set(TOTALS)
+        }
+        full["model_memory"] = {model: round(mb) for model, mb in memory.items()}
+        noted.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        say(f"  memory       {max(memory.values()):.0f} MB at most, {max(memory, key=memory.get)}")
     shutil.rmtree(root)
     return rows
 
@@ -316,6 +321,10 @@ def by_phase(run: dict) -> dict[tuple[float, str], dict]:
 def missed(run: dict, budgets: dict) -> list[str]:
     """Sentences, one for each budget that the run does not keep. Budgets for other sizes are not looked at."""
     rows, sentences = by_phase(run), []
+    for row in run.get("start", []):
+        allowed = budgets["phases"].get(row["phase"], {}).get("seconds", row["wall"])
+        if row["wall"] > allowed:
+            sentences.append(f"{row['phase']}: {row['wall']:.1f} s, allowed {allowed}")
     for row in run.get("peers", []):
         least, ratio = (
             budgets.get("peers", {}).get(row["peer"], 0),
@@ -333,10 +342,20 @@ def missed(run: dict, budgets: dict) -> list[str]:
             sentences.append(
                 f"{millions:g} million, {phase}: {ratio:.1f} times the {base['phase']}, allowed {limits['cpu_ratio']}"
             )
+        if row["wall"] > limits.get("seconds", row["wall"]):
+            sentences.append(
+                f"{millions:g} million, {phase}: {row['wall']:.0f} s, allowed {limits['seconds']}"
+            )
         if row["memory_mb"] > limits.get("memory_mb", row["memory_mb"]):
             sentences.append(
                 f"{millions:g} million, {phase}: {row['memory_mb']:.0f} MB, allowed {limits['memory_mb']}"
             )
+        for model, memory in row.get("model_memory", {}).items():
+            allowed = budgets["model_memory_mb"]
+            if memory > allowed.get(model, allowed["any"]):
+                sentences.append(
+                    f"{millions:g} million, {model}: {memory} MB, allowed {allowed.get(model, allowed['any'])}"
+                )
         floor_wall = rows[millions, "load floor"]["wall"]
         for model, seconds in row.get("models", {}).items():
             allowed = budgets["models"].get(model, budgets["models"]["any"])
@@ -418,10 +437,12 @@ def page(runs: list[dict], budgets: dict) -> str:
             lines += [
                 f"## Slowest models, {phase}, {millions:g} million",
                 "",
-                "| model | s | share of all models |",
-                "| --- | ---: | ---: |",
+                "| model | s | share of all models | load floors by the clock | peak MB, built alone |",
+                "| --- | ---: | ---: | ---: | ---: |",
                 *(
                     f"| {name} | {seconds:.2f} | {seconds / models['all models']:.0%} |"
+                    f" {seconds / rows[millions, 'load floor']['wall']:.2f} |"
+                    f" {row.get('model_memory', {}).get(name, '')} |"
                     for name, seconds in models.items()
                     if name not in TOTALS
                 ),
@@ -476,6 +497,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--sizes", default="1", help="millions of touch-points, with commas")
     arguments.add_argument("--work", type=Path, default=PROJECT / "var" / "bench")
+    arguments.add_argument(
+        "--go-on", action="store_true", help="after the phases that an interrupted run has measured"
+    )
     arguments.add_argument("--note", default="", help="a sentence for the page, as on other load")
     arguments.add_argument("--floor", nargs=2, type=Path, help=argparse.SUPPRESS)
     arguments.add_argument("--scan", type=Path, help=argparse.SUPPRESS)
@@ -486,7 +510,11 @@ def main() -> None:
         return scan(chosen.scan)
     chosen.work.mkdir(parents=True, exist_ok=True)
     start = beginnings(chosen.work)
-    rows = [row for size in chosen.sizes.split(",") for row in bench(float(size), chosen.work)]
+    rows = [
+        row
+        for size in chosen.sizes.split(",")
+        for row in bench(float(size), chosen.work, chosen.go_on)
+    ]
     largest = max(row["millions"] for row in rows)
     run = {"machine": machine(), "note": chosen.note, "start": start, "rows": rows}
     run["peers"] = peers(min(1, largest / 10))

@@ -98,3 +98,21 @@ def test_the_budgets_name_phases_that_are_measured():
     source = (PROJECT / "bench" / "job.py").read_text()
     for phase, limits in budgets["phases"].items():
         assert f'"{phase}"' in source and f'"{limits.get("times", "load floor")}"' in source
+
+
+def test_seconds_and_the_memory_of_a_single_model_have_budgets_too():
+    budgets = BUDGETS | {
+        "phases": {"empty refresh": {"seconds": 25}, "dbt parse": {"seconds": 6}},
+        "model_memory_mb": {"any": 3000, "customer_day": 2000},
+    }
+    slow = run()
+    slow["start"] = [{"phase": "dbt parse", "wall": 7.0, "cpu": 6.0, "memory_mb": 180.0}]
+    slow["rows"].append(
+        {"millions": 10, "phase": "empty refresh", "wall": 26, "cpu": 20, "memory_mb": 500}
+    )
+    slow["rows"][1]["model_memory"] = {"customer_day": 2001, "stage_flows": 3000}
+    assert job.missed(slow, budgets) == [
+        "dbt parse: 7.0 s, allowed 6",
+        "10 million, customer_day: 2001 MB, allowed 2000",
+        "10 million, empty refresh: 26 s, allowed 25",
+    ]
