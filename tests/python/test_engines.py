@@ -215,7 +215,11 @@ with numbers as (
 ),
 
 squares as (
-    select n * n{LONG} as n from numbers  -- from numbers, (n)
+    with roots as (
+        select n from numbers  -- from numbers, (n)
+    )
+
+    select n * n{LONG} as n from roots
 ),
 
 unused as (
@@ -236,8 +240,9 @@ select sum(n) as n from (
 """
 
 
-def test_spark_computes_a_long_cte_once_that_is_named_more_than_once():
-    plan = _ctes_to_hold(NAMED_THRICE)
+@pytest.mark.parametrize("indent", ["", "    "])
+def test_spark_computes_a_long_cte_once_that_is_named_more_than_once(indent):
+    plan = _ctes_to_hold(NAMED_THRICE.replace("\n)", f"\n{indent})"))
     assert [held["name"] for held in plan["held"]] == ["squares"]
     assert LONG not in plan["sql"] and "unused" not in plan["sql"]
     with duckdb.connect() as connection:
@@ -256,6 +261,7 @@ def test_spark_computes_a_long_cte_once_that_is_named_more_than_once():
         "select 1 as n",
         NAMED_THRICE.replace(LONG, ""),
         NAMED_THRICE.replace("\n),\n\nunused", " ),\n\nunused"),
+        NAMED_THRICE.replace("\n),\n\nunused", "\n)), ((\n\nunused"),
         NAMED_THRICE.replace("with numbers", "with recursive numbers"),
     ],
 )

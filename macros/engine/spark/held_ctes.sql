@@ -27,23 +27,36 @@
 {% endmacro %}
 
 
-{#- {sql, held: [{name, sql}]}. Reads the text as our models are written: a CTE begins at the start of a line and its closing
-    bracket stands alone there. A query of any other form is left as it is. -#}
+{#- {sql, held: [{name, sql}]}. Reads the text as our models are written: the line that begins a CTE ends with its opening
+    bracket, and the closing one stands alone on a line. A query of any other form is left as it is. -#}
 {% macro spark_ctes_to_hold(sql) %}
     {%- set re = modules.re -%}
-    {%- set text = re.sub("(?m)--[^'\\n]*$", '', sql) -%}
-    {%- set ctes, gaps = [], [] -%}
-    {%- set at = namespace(end=0) -%}
-    {%- for found in re.finditer('(?ms)^(?:with )?(\\w+) as \\(\\n(.*?)^\\),?', text) -%}
-        {%- do gaps.append(text[at.end:found.start()] | trim) -%}
-        {%- do ctes.append({'name': found.group(1), 'body': found.group(2)}) -%}
-        {%- set at.end = found.end() -%}
+    {%- set ctes, lines, rest, odd = [], [], [], [] -%}
+    {%- set at = namespace(name='', depth=0) -%}
+    {%- for line in re.sub("(?m)--[^'\\n]*$", '', sql).split('\n') -%}
+        {%- set plain = re.sub("'[^']*'", '', line) -%}
+        {%- set begun = re.match('\\s*(?:with )?(\\w+) as \\(\\s*$', line) if at.depth == 0 else none -%}
+        {%- if begun -%}
+            {%- if rest | join | trim -%}{%- do odd.append(line) -%}{%- endif -%}
+            {%- set at.name = begun.group(1) -%}
+            {%- set at.depth = 1 -%}
+        {%- elif at.depth == 0 -%}
+            {%- do rest.append(line) -%}
+        {%- else -%}
+            {%- set at.depth = at.depth + plain.count('(') - plain.count(')') -%}
+            {%- if at.depth > 0 -%}
+                {%- do lines.append(line) -%}
+            {%- else -%}
+                {%- if at.depth < 0 or line.strip() not in (')', '),') -%}{%- do odd.append(line) -%}{%- endif -%}
+                {%- do ctes.append({'name': at.name, 'body': lines | join('\n') ~ '\n'}) -%}
+                {%- do lines.clear() -%}
+            {%- endif -%}
+        {%- endif -%}
     {%- endfor -%}
-    {%- for cte in ctes if cte.body.count('(') != cte.body.count(')') -%}{%- do gaps.append(cte.name) -%}{%- endfor -%}
-    {%- if not ctes or gaps | select | list or text.strip()[:5] != 'with ' -%}
+    {%- if odd or at.depth or not sql or not re.match("(?s)(--[^\\n]*\\n|\\s)*with \\w+ as", sql) -%}
         {{ return({'sql': sql, 'held': []}) }}
     {%- endif -%}
-    {%- set last = text[at.end:] -%}
+    {%- set last = rest | join('\n') -%}
     {%- set known, held = {}, [] -%}
     {%- for cte in ctes -%}
         {#- Length of the text that stands in its place once all is put in, and the CTEs that it needs, itself included. -#}
@@ -57,7 +70,7 @@
         {%- set later = ctes[loop.index:] | map(attribute='body') | join('\n') ~ last -%}
         {%- set times = re.findall('(?:from|join)\\s+' ~ cte.name ~ '\\b(?!\\.)', later) | length -%}
         {%- if times > 1 and (times - 1) * size.n > 3000 -%}
-            {%- do held.append({'name': cte.name, 'sql': quanyu.spark_query_of(known, needs, cte.body)}) -%}
+            {%- do held.append({'name': cte.name, 'sql': quanyu.spark_query_of(known, needs + [cte.name], 'select * from ' ~ cte.name)}) -%}
             {%- set instead = 'select * from ' ~ quanyu.work_table('cte_' ~ cte.name) ~ '\n' -%}
             {%- do known.update({cte.name: {'size': instead | length, 'needs': [cte.name], 'body': instead}}) -%}
         {%- endif -%}
