@@ -72,7 +72,7 @@ rollback:  ## let readers see the version before (SERVING=folder, VERSION=name)
 
 test: lint  ## prove it: lint, docs, then every test
 	@scripts/step "dbt docs" .venv/bin/dbt --quiet docs generate --static --profiles-dir profiles
-	@scripts/step "tests" $(PYTHON) -m pytest -q --numprocesses $(WORKERS) --dist loadfile --durations=8
+	@scripts/step "tests" $(PYTHON) -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=8
 
 lint: setup
 	@scripts/step "ruff" sh -c '.venv/bin/ruff check . && .venv/bin/ruff format --check .'

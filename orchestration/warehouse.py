@@ -120,12 +120,9 @@ class Dbt:
     def _invoke(
         self, arguments: list[str], callback: Callable | None = None, *, check: bool = True
     ):
-        # dbt takes 3 s to import; a run that finds nothing to do but an error should not pay for it.
-        from dbt.cli.main import dbtRunner
-
         self.database.parent.mkdir(parents=True, exist_ok=True)
         with self.environment(), warehouse_closed_after():
-            result = dbtRunner(callbacks=[callback] if callback else []).invoke(
+            result = dbt_runner(callbacks=[callback] if callback else []).invoke(
                 [
                     *arguments,
                     *("--project-dir", str(PROJECT)),
@@ -150,6 +147,13 @@ class Dbt:
         if self.as_of_date:
             variables["QUANYU_AS_OF_DATE"] = self.as_of_date
         return variables
+
+
+def dbt_runner(callbacks: list[Callable]):
+    # dbt takes 3 s to import; a run that finds nothing to do but an error should not pay for it.
+    from dbt.cli.main import dbtRunner
+
+    return dbtRunner(callbacks=callbacks)
 
 
 @contextmanager

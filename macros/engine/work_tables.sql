@@ -68,3 +68,28 @@
 {% macro duckdb__empty_table(relation) %}
     {%- do run_query('delete from ' ~ relation) -%}
 {% endmacro %}
+
+
+{#- Gives a column another value, an SQL expression, in the rows of a table where it has another one. -#}
+{% macro set_column(relation, column, value) %}
+    {{- return(adapter.dispatch('set_column', 'quanyu')(relation, column, value)) -}}
+{% endmacro %}
+
+{#- Plain Spark tables know no update: when there is something to change, the table is written again. -#}
+{% macro default__set_column(relation, column, value) %}
+    {%- set changed = quanyu.create_counted_work_table('changed',
+        'select 1 as is_changed from ' ~ relation ~ ' where ' ~ column ~ ' <> ' ~ value) -%}
+    {%- if changed -%}
+        {%- set columns = [] -%}
+        {%- for known in adapter.get_columns_in_relation(relation) -%}
+            {%- do columns.append(value ~ ' as ' ~ column if known.name == column else known.quoted) -%}
+        {%- endfor -%}
+        {%- do quanyu.create_work_table('changed', 'select ' ~ columns | join(', ') ~ ' from ' ~ relation) -%}
+        {%- do run_query('insert overwrite table ' ~ relation ~ ' select * from ' ~ quanyu.work_table('changed')) -%}
+    {%- endif -%}
+    {%- do quanyu.drop_work_tables(['changed']) -%}
+{% endmacro %}
+
+{% macro duckdb__set_column(relation, column, value) %}
+    {%- do run_query('update ' ~ relation ~ ' set ' ~ column ~ ' = ' ~ value ~ ' where ' ~ column ~ ' <> ' ~ value) -%}
+{% endmacro %}

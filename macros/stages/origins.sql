@@ -3,10 +3,10 @@
     {%- if is_incremental() -%}
     {%- set domain -%}
         coalesce(
-            (select channels.domain from {{ ref('channels') }} as channels where channels.channel = acquisition_channel),
+            (select max(channels.domain) from {{ ref('channels') }} as channels where channels.channel = acquisition_channel),
             'unknown'
         )
     {%- endset -%}
-    update {{ this }} set acquisition_domain = {{ domain }} where acquisition_domain <> {{ domain }}
+    {%- do quanyu.set_column(this, 'acquisition_domain', domain) -%}
     {%- endif -%}
 {% endmacro %}

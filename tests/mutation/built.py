@@ -17,6 +17,7 @@ from tests.mutation.worlds import Check, World, relations
 from tests.oracle import facts, histories, stages
 from tests.oracle.compare import comparisons
 from tests.oracle.warehouse import PROJECT, Warehouse
+from tests.parsed import manifest_of
 
 HISTORIES = 16
 BELOW_STAGES = [
@@ -89,11 +90,10 @@ class Rules:
             seeds.execute("create or replace table audit.refreshes as from of_world")
             for seed in SEEDS:
                 seeds.execute(f"create or replace table kept.{seed} as from reference.{seed}")
-        self.manifest = dbt_compiled.dbt(workspace, "parse").result
         self.readers = {
             seed: [
                 node.name
-                for node in self.manifest.nodes.values()
+                for node in manifest_of([]).nodes.values()
                 if node.name in world.models and f"seed.quanyu.{seed}" in node.depends_on.nodes
             ]
             for seed in SEEDS
@@ -117,16 +117,14 @@ class Rules:
     def _compiled(self, seed: str) -> dict[str, str]:
         with contextlib.redirect_stdout(io.StringIO()):
             chosen = ("compile", "--full-refresh", "--select", *self.readers[seed])
-            result = dbt_compiled.dbt(
-                self.workspace, *chosen, "--indirect-selection", "empty", manifest=self.manifest
-            )
+            result = dbt_compiled.dbt(self.workspace, *chosen, "--indirect-selection", "empty")
         return {r.node.name: r.node.compiled_code for r in result.result}
 
 
 def world_of(workspace: Path, name: str, select: list[str]) -> World:
     """The models of a warehouse as from scratch, with their data tests and contracts; every view is a table in it."""
     with contextlib.redirect_stdout(io.StringIO()):
-        chosen = ("compile", "--full-refresh", "--select", *select, *sorted(SEEDS))
+        chosen = ("compile", "--write-json", "--full-refresh", "--select", *select, *sorted(SEEDS))
         result = dbt_compiled.dbt(workspace, *chosen, "--indirect-selection", "eager")
     nodes = [r.node for r in result.result]
     models = {

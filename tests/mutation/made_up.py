@@ -34,7 +34,7 @@ from tests.oracle import campaigns, growth, scenarios, star  # noqa: E402
 
 def nodes(workspace: Path, models: list[str], variables: str = "{}") -> list:
     """The models and the data tests whose tables are all among them, compiled."""
-    chosen = ("compile", "--select", *models, "--indirect-selection", "cautious")
+    chosen = ("compile", "--write-json", "--select", *models, "--indirect-selection", "cautious")
     with contextlib.redirect_stdout(io.StringIO()):  # dbt shows what it compiles
         return [r.node for r in dbt_compiled.dbt(workspace, *chosen, "--vars", variables).result]
 

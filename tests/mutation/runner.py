@@ -55,6 +55,8 @@ class Run:
     def __init__(self, groups: Iterable[str], workspace: Path, say: Callable[[str], None]) -> None:
         self.say = say
         self.worlds = []
+        self.possible: set[str] = set()
+        """Ids of all mutants of the models that were judged, chosen or not."""
         for group in groups:
             began = time.process_time()
             worlds = list(GROUPS[group](workspace / group))
@@ -94,6 +96,7 @@ class Run:
                 continue
             ways = [self._mutants(model, world) for world in worlds]
             every = {id_: mutant for way in reversed(ways) for id_, mutant in way.items()}
+            self.possible |= every.keys()
             began, counts = time.process_time(), Counter()
             for mutant in chosen(list(every.values()), most):
                 if only and mutant.id not in only:
@@ -155,19 +158,20 @@ def rate(counts: dict[str, int]) -> float:
 
 def judged_group(
     group: str, models: list[str], most: int, workspace: Path | None, only: frozenset[str]
-) -> tuple[str, dict[str, dict], float]:
-    """A group in a process of its own: its name, its records by id, and the CPU seconds that it took."""
+) -> tuple[str, dict[str, dict], set[str], float]:
+    """A group in a process of its own: its name, its records by id, the ids that were possible, and its CPU seconds."""
     say = partial(print, flush=True)
     with contextlib.ExitStack() as stack:
         folder = workspace or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="mutation_"))
         )
         found = {}
-        for mutant, verdict, of in Run([group], folder, say).judge(models, most, only):
+        run = Run([group], folder, say)
+        for mutant, verdict, of in run.judge(models, most, only):
             found[mutant.id] = record(mutant, verdict, of)
             if verdict.status == "survived":
                 say(f"  survived ({verdict.by}): {mutant.id}, {mutant.place}: {mutant.change}")
-    return group, found, time.process_time()
+    return group, found, run.possible, time.process_time()
 
 
 def main(
@@ -187,6 +191,7 @@ def main(
     kept: dict[str, dict] = {}
     seconds: dict[str, float] = {}
     only: frozenset[str] = frozenset()
+    possible: set[str] = set()
     if (onto or again) and keep.exists():
         before = json.loads(keep.read_text(encoding="utf-8"))
         kept, seconds = before["verdicts"], before["cpu_seconds"]
@@ -200,7 +205,8 @@ def main(
             for group in (groups or GROUPS)
         ]
         for done in as_completed(tasks):
-            group, found, took = done.result()
+            group, found, known, took = done.result()
+            possible |= known
             seconds[group] = took + (seconds.get(group, 0) if again else 0)
             for id_, verdict in found.items():
                 if kept.get(id_, {}).get("status") != "killed":
@@ -208,6 +214,10 @@ def main(
             keep.parent.mkdir(parents=True, exist_ok=True)
             text = {"most": most, "cpu_seconds": seconds, "verdicts": kept}
             keep.write_text(json.dumps(text, indent=1, ensure_ascii=False), encoding="utf-8")
+    judged = {id_.split(":")[0] for id_ in possible}
+    for id_ in explanations().keys() - possible:
+        if id_.split(":")[0] in judged:
+            say(f"survivors.yml explains {id_}, which is no mutant of the model as it is now")
     counts = summary(list(kept.values()), explanations())
     say(f"{counts}, {rate(counts):.1%} killed, {sum(seconds.values()):.0f} CPU s")
     return rate(counts)

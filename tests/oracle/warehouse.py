@@ -58,9 +58,8 @@ class Warehouse:
         self._dbt("run", "--select", *select)
 
     def _dbt(self, *arguments: str) -> None:
-        from dbt.cli.main import dbtRunner
-
         from orchestration.warehouse import environment_with, warehouse_closed_after
+        from tests.parsed import dbt_runner
 
         variables = {
             "QUANYU_WORKSPACE": str(self.workspace),
@@ -69,7 +68,7 @@ class Warehouse:
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         }
         with environment_with(variables), warehouse_closed_after():
-            result = dbtRunner().invoke(
+            result = dbt_runner().invoke(
                 [
                     *arguments,
                     "--quiet",

@@ -1,30 +1,28 @@
 """Runs the compiled SQL of chosen models on tables that a test makes up, in an in-memory DuckDB: the real models on
-any input, without landing files. One dbt compile (about 3 s) serves any number of populations."""
+any input, without landing files. One dbt compile (a second) serves any number of populations."""
 
 from __future__ import annotations
 
-import atexit
 import functools
 import importlib.util
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import duckdb
 import pytest
+from support import built_once
 
+from orchestration.contract import load_contract
+from orchestration.intake import Verdict, admit, prepare
 from orchestration.warehouse import environment_with, warehouse_closed_after
+from tests.parsed import dbt_runner
 
 PROJECT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("QUANYU_SHARED", PROJECT.parent / "shared"))
 
 
-def dbt(workspace: Path, *arguments: str, as_of_date: str = "", manifest=None):
-    """dbt in this process on the warehouse of a workspace; fails the test with dbt's own words. With the `manifest` of a
-    `parse` nothing is parsed again."""
-    from dbt.cli.main import dbtRunner
-
+def dbt(workspace: Path, *arguments: str, as_of_date: str = ""):
+    """dbt in this process on the warehouse of a workspace; fails the test with dbt's own words."""
     workspace.mkdir(parents=True, exist_ok=True)
     with (
         environment_with(
@@ -38,7 +36,7 @@ def dbt(workspace: Path, *arguments: str, as_of_date: str = "", manifest=None):
         ),
         warehouse_closed_after(),
     ):
-        result = dbtRunner(manifest=manifest).invoke(
+        result = dbt_runner().invoke(
             [
                 *(arguments[0], "--quiet", *arguments[1:]),
                 *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "profiles")),
@@ -96,34 +94,32 @@ class Warehouse:
         return self.connection.execute(query).fetchall()
 
 
-def real(landing: str, as_of_date: str = "") -> Warehouse:
+def real(tmp_path_factory, landing: str, as_of_date: str = "") -> Warehouse:
     """The warehouse of a real landing with RFM and value built, once per test run; skips where it is not at hand."""
     source = SHARED / "landing" / landing
     if not source.is_dir():
         pytest.skip(
             f"{source} is not here; set QUANYU_SHARED to the folder that holds landing/{landing}"
         )
-    return _built(source, as_of_date)
+    return _built(tmp_path_factory, source, as_of_date)
 
 
 @functools.cache
-def _built(source: Path, as_of_date: str) -> Warehouse:
-    from orchestration.contract import load_contract
-    from orchestration.intake import Verdict, admit, prepare
+def _built(tmp_path_factory, source: Path, as_of_date: str) -> Warehouse:
+    def build(workspace: Path) -> None:
+        with prepare(source, workspace, load_contract()) as prepared:
+            admit(prepared, {batch.key: Verdict() for batch in prepared.batches}, workspace)
+        chosen = (
+            "--select",
+            "+marts.rfm",
+            "+marts.value",
+            "--exclude",
+            "resource_type:test",
+            "resource_type:unit_test",
+        )
+        dbt(workspace, "build", *chosen, as_of_date=as_of_date)
 
-    workspace = Path(tempfile.mkdtemp(prefix="quanyu_"))
-    atexit.register(shutil.rmtree, workspace, ignore_errors=True)
-    with prepare(source, workspace, load_contract()) as prepared:
-        admit(prepared, {batch.key: Verdict() for batch in prepared.batches}, workspace)
-    chosen = (
-        "--select",
-        "+marts.rfm",
-        "+marts.value",
-        "--exclude",
-        "resource_type:test",
-        "resource_type:unit_test",
-    )
-    dbt(workspace, "build", *chosen, as_of_date=as_of_date)
+    workspace = built_once(tmp_path_factory, f"{source.name}{as_of_date}", build)
     warehouse = Warehouse.__new__(Warehouse)
     warehouse.connection = duckdb.connect(str(workspace / "warehouse.duckdb"))
     return warehouse

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from support import land
+from support import built_once, land
 
 from demo.world import build
 from orchestration.contract import Entity, load_contract
@@ -82,14 +82,20 @@ def intake(tmp_path: Path, contract: dict[str, Entity]) -> Intake:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Path:
     """A small demo world: landing/ and truth/."""
-    folder = tmp_path_factory.mktemp("world")
-    build(folder, people=300, days=120, until=date(2026, 6, 30), progress=lambda line: None)
-    return folder
+    options = {"people": 300, "days": 120, "until": date(2026, 6, 30)}
+    return built_once(
+        tmp_path_factory,
+        "world",
+        lambda folder: build(folder, progress=lambda line: None, **options),
+    )
 
 
 @pytest.fixture(scope="session")
 def warehouse(world, tmp_path_factory) -> Path:
     """Workspace of the small demo world, landed at once. Tests may run the job on it again, nothing else."""
-    workspace = tmp_path_factory.mktemp("warehouse")
-    land(world / "landing", workspace)
+    workspace = built_once(
+        tmp_path_factory, "warehouse", lambda folder: land(world / "landing", folder)
+    )
+    # A workspace knows its landing folder, and this one may be a copy of another worker's.
+    (workspace / "landing.txt").write_text(f"{(world / 'landing').resolve()}\n")
     return workspace

@@ -14,6 +14,7 @@ import duckdb
 from orchestration.contract import load_contract
 from orchestration.intake import Verdict, admit, prepare
 from orchestration.warehouse import PROJECT, environment_with, warehouse_closed_after
+from tests.parsed import dbt_runner
 
 COLUMNS = {
     "identity_links": "source_system left_type left_value right_type right_value linked_at",
@@ -60,8 +61,6 @@ class Warehouse:
 
     def dbt(self, *arguments: str, database: Path | None = None, as_of: str = "") -> None:
         """Run dbt on the lake as of a day; an error names the models that failed."""
-        from dbt.cli.main import dbtRunner
-
         variables = {
             "QUANYU_WORKSPACE": str(self.root),
             "QUANYU_LAKE": str(self.root / "lake"),
@@ -71,7 +70,7 @@ class Warehouse:
             "QUANYU_AS_OF_DATE": as_of,
         }
         with environment_with(variables), warehouse_closed_after():
-            result = dbtRunner().invoke(
+            result = dbt_runner().invoke(
                 [
                     *arguments,
                     "--quiet",

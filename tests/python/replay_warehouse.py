@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import random
 import shutil
 import time
@@ -30,6 +28,7 @@ from orchestration import erasure
 from orchestration.contract import load_contract
 from orchestration.intake import Verdict, admit, prepare
 from orchestration.warehouse import PROJECT, environment_with, warehouse_closed_after
+from tests.parsed import dbt_runner, manifest_of
 
 # Everything that keeps rows from one refresh to the next, with what it is made of. Public marts keep none.
 KEEPING = (
@@ -159,17 +158,9 @@ def make_world(seed: int, histories: int, deliveries: int = 8) -> World:
     return World(tuple(steps), (*drawn, *known_to_fail(deliveries)))
 
 
-@functools.cache
-def _manifest():
-    """The parsed project: parsing takes longer than a refresh of these histories."""
-    return _invoke(Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target")), {}, "parse")
-
-
-def _invoke(logs: Path, variables: dict[str, str], *arguments: str, manifest=None):
-    from dbt.cli.main import dbtRunner
-
+def _invoke(logs: Path, variables: dict[str, str], *arguments: str):
     with environment_with(variables), warehouse_closed_after():
-        result = dbtRunner(manifest=manifest).invoke(
+        result = dbt_runner().invoke(
             [
                 *(*arguments, "--quiet", "--log-path", str(logs)),
                 *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "profiles")),
@@ -293,7 +284,7 @@ class Replay:
             "QUANYU_AS_OF_DATE": as_of,
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         }
-        _invoke(self.root / "logs", variables, *arguments, manifest=_manifest())
+        _invoke(self.root / "logs", variables, *arguments)
 
     def _compare(self, delivery: int) -> None:
         with duckdb.connect() as both:
@@ -378,7 +369,7 @@ def public_tables() -> set[str]:
     """Every public table of the project, with its schema."""
     return {
         f"{node.schema}.{node.alias}"
-        for node in _manifest().nodes.values()
+        for node in manifest_of([]).nodes.values()
         if node.resource_type == "model" and node.access == "public"
     }
 

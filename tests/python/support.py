@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -55,6 +57,27 @@ def refresh_below_marts(landing: Path, workspace: Path) -> None:
             *("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"),
         ]
     )
+
+
+def built_once(tmp_path_factory, name: str, build: Callable[[Path], None]) -> Path:
+    """A folder that `build` fills, as the caller's own. The first worker that needs it builds, the others copy it."""
+    own = tmp_path_factory.mktemp(name)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        build(own)
+        return own
+    shared = tmp_path_factory.getbasetemp().parent / f"built_once_{name}"
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shared.exists():
+            draft = shared.with_suffix(".draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            build(own)
+            # Times stay as they are: the intake and the job go by them.
+            shutil.copytree(own, draft, symlinks=True)
+            draft.rename(shared)
+            return own
+    shutil.copytree(shared, own, symlinks=True, dirs_exist_ok=True)
+    return own
 
 
 def ask(workspace: Path, sql: str) -> list[tuple]:

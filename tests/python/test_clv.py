@@ -40,8 +40,8 @@ def simulated(customers: int, seed: int = 7) -> pd.DataFrame:
     )
 
 
-def test_published_fits_of_cdnow_are_hit_within_half_a_percent():
-    warehouse = real("cdnow_sample", "1997-09-30")
+def test_published_fits_of_cdnow_are_hit_within_half_a_percent(tmp_path_factory):
+    warehouse = real(tmp_path_factory, "cdnow_sample", "1997-09-30")
     found = dict(warehouse.rows("select parameter, value from marts.clv_parameters"))
     published = {
         "r": 0.243,
@@ -66,8 +66,8 @@ def test_published_fits_of_cdnow_are_hit_within_half_a_percent():
     assert used == [(True, None, True)]
 
 
-def test_a_failed_backtest_falls_back_to_historical_value_and_says_so():
-    warehouse = real("online_retail")
+def test_a_failed_backtest_falls_back_to_historical_value_and_says_so(tmp_path_factory):
+    warehouse = real(tmp_path_factory, "online_retail")
     (passed,) = warehouse.rows("select is_passed from marts.clv_backtest where level = 'all'")[0]
     assert not passed, (
         "the hold-out of online_retail is its Christmas season, which no stationary model foresees"

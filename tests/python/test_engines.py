@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import duckdb
+import jinja2
 import pytest
 from support import PROJECT
 
@@ -173,3 +175,95 @@ def test_types_of_spark_have_a_name_in_duckdb():
     known = {"decimal(18,4)": "decimal(18,4)", "timestamp_ntz": "timestamp", "bigint": "bigint"}
     for spark, ours in known.items():
         assert duckdb_type(spark) == ours
+
+
+class _Returned(Exception):
+    """What a macro gives back, on its way out of Jinja."""
+
+
+def _ctes_to_hold(sql: str) -> dict:
+    """`spark_ctes_to_hold` of macros/engine/spark/held_ctes.sql, without dbt; work tables are called work_<name>."""
+    template = jinja2.Environment(extensions=["jinja2.ext.do"]).from_string(
+        (PROJECT / "macros/engine/spark/held_ctes.sql").read_text()
+    )
+
+    def called(macro):
+        def call(*arguments):
+            try:
+                macro(*arguments)
+            except _Returned as found:
+                return found.args[0]
+
+        return call
+
+    def give(value):
+        raise _Returned(value)
+
+    quanyu = SimpleNamespace(work_table=lambda name: f"work_{name}")
+    macros = template.make_module(
+        {"return": give, "modules": SimpleNamespace(re=re), "quanyu": quanyu}
+    )
+    quanyu.spark_query_of = called(macros.spark_query_of)
+    return called(macros.spark_ctes_to_hold)(sql)
+
+
+LONG = " + 0000000000" * 300
+NAMED_THRICE = f"""
+-- numbers (of one kind
+with numbers as (
+    select range as n from range(5)
+),
+
+squares as (
+    with roots as (
+        select n from numbers  -- from numbers, (n)
+    )
+
+    select n * n{LONG} as n from roots
+),
+
+unused as (
+    select 1 as n
+),
+
+cubes as (
+    select squares.n * numbers.n as n
+    from squares
+    inner join numbers on squares.n = numbers.n * numbers.n
+)
+
+select sum(n) as n from (
+    select n from squares
+    union all
+    select n from cubes
+) as together
+"""
+
+
+@pytest.mark.parametrize("indent", ["", "    "])
+def test_spark_computes_a_long_cte_once_that_is_named_more_than_once(indent):
+    plan = _ctes_to_hold(NAMED_THRICE.replace("\n)", f"\n{indent})"))
+    assert [held["name"] for held in plan["held"]] == ["squares"]
+    assert LONG not in plan["sql"] and "unused" not in plan["sql"]
+    with duckdb.connect() as connection:
+        for held in plan["held"]:
+            connection.execute(f"create table work_cte_{held['name']} as {held['sql']}")
+        assert (
+            connection.execute(plan["sql"]).fetchall()
+            == connection.execute(NAMED_THRICE).fetchall()
+            == [(130,)]
+        )
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 1 as n",
+        NAMED_THRICE.replace(LONG, ""),
+        NAMED_THRICE.replace("\n),\n\nunused", " ),\n\nunused"),
+        NAMED_THRICE.replace("\n),\n\nunused", "\n)), ((\n\nunused"),
+        NAMED_THRICE.replace("with numbers", "with recursive numbers"),
+    ],
+)
+def test_a_query_of_another_form_is_left_as_it_is(sql):
+    assert _ctes_to_hold(sql) == {"sql": sql, "held": []}

@@ -42,13 +42,14 @@ def test_what_only_grows_equals_a_rebuild(tmp_path):
     rng = random.Random(11)
     warehouse = Warehouse(tmp_path, {"max_identifiers_per_customer": LIMIT})
     warehouse.dbt("seed")
+    rebuilt = tmp_path / "rebuilt" / "warehouse.duckdb"
+    rebuilt.parent.mkdir()
     # As one would edit the seed.
     warehouse.execute(f"update reference.identifier_types set max_degree = {DEGREE}")
     seen: set[tuple] = set()
     for day in DAYS[:STEPS]:
         warehouse.land({("identity_links", day): links(rng, day)})
         warehouse.dbt("run", "--select", "+int_identity__resolution")
-        rebuilt = tmp_path / "rebuilt.duckdb"
         shutil.copy(warehouse.database, rebuilt)
         warehouse.dbt("run", "--full-refresh", "--select", *MODELS, database=rebuilt)
         kept, fresh = warehouse.rows(ROWS), warehouse.rows(ROWS, database=rebuilt)

@@ -61,7 +61,8 @@ def test_refreshes_add_up_to_a_rebuild(tmp_path, sequence):
 
 
 def _equals_a_rebuild(warehouse: Warehouse, overrides: list[dict], as_of: str) -> None:
-    rebuilt = warehouse.root / "rebuilt.duckdb"
+    rebuilt = warehouse.root / "rebuilt" / "warehouse.duckdb"
+    rebuilt.parent.mkdir(exist_ok=True)
     rebuilt.unlink(missing_ok=True)
     warehouse.dbt("seed", database=rebuilt)
     warehouse.override(overrides, database=rebuilt)

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from support import PROJECT, ask
 
+from tests.parsed import manifest_of
+
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory) -> dict[str, dict]:
+def models() -> dict[str, dict]:
     """Models of the manifest by name."""
-    target = tmp_path_factory.mktemp("target")
-    subprocess.run(
-        [
-            *(Path(sys.executable).with_name("dbt"), "--quiet", "parse", "--no-partial-parse"),
-            *("--project-dir", PROJECT, "--profiles-dir", PROJECT / "profiles"),
-            *("--target-path", target, "--log-path", target),
-        ],
-        cwd=PROJECT,
-        check=True,
-    )
-    nodes = json.loads((target / "manifest.json").read_text())["nodes"].values()
-    return {node["name"]: node for node in nodes if node["resource_type"] == "model"}
+    nodes = manifest_of([]).nodes.values()
+    return {
+        node.name: node.to_dict(omit_none=False) for node in nodes if node.resource_type == "model"
+    }
 
 
 def is_base(model: dict) -> bool:

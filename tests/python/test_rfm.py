@@ -353,10 +353,12 @@ def check_laws(warehouse: Warehouse) -> None:
         ), other
 
 
-def facts(landing: str) -> tuple[Warehouse, list[tuple], list[tuple], dict[int, str], dt.date]:
+def facts(
+    tmp_path_factory, landing: str
+) -> tuple[Warehouse, list[tuple], list[tuple], dict[int, str], dt.date]:
     """A stand-in warehouse with the orders and refunds of a real landing; the same rows and the public ids of whom
     head-counts count."""
-    source = real(landing)
+    source = real(tmp_path_factory, landing)
     orders = source.rows(
         """select source_system, order_id, brand_id, customer_key, channel, channel_domain, status, purchased_on,
         paid_amount, valid_from, valid_to from lifecycle.fct_orders"""
@@ -378,8 +380,10 @@ def facts(landing: str) -> tuple[Warehouse, list[tuple], list[tuple], dict[int, 
     return warehouse, orders, refunds, counted, as_of
 
 
-def real_landing_agrees(landing: str, scheme: str, sql: dict[str, str], months: int) -> None:
-    warehouse, orders, refunds, ids, as_of = facts(landing)
+def real_landing_agrees(
+    tmp_path_factory, landing: str, scheme: str, sql: dict[str, str], months: int
+) -> None:
+    warehouse, orders, refunds, ids, as_of = facts(tmp_path_factory, landing)
     run(warehouse, sql)
     first = min(o[7] for o in orders if o[8] > 0)
     days = rfm_oracle.observation_dates(first, as_of, months)
@@ -407,15 +411,17 @@ def real_landing_agrees(landing: str, scheme: str, sql: dict[str, str], months: 
     ],
     indirect=["models"],
 )
-def test_real_landings_agree_with_the_oracle(landing, models):
+def test_real_landings_agree_with_the_oracle(landing, models, tmp_path_factory):
     """Every customer of the last four month ends; `make soak` takes every day, landing and scheme."""
-    real_landing_agrees(landing, *models, months=4)
+    real_landing_agrees(tmp_path_factory, landing, *models, months=4)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("scheme", ["fixed", "quintile", "custom"])
 @pytest.mark.parametrize("landing", ["cdnow_sample", "cdnow", "taobao", "online_retail"])
-def test_every_real_landing_agrees_with_the_oracle_as_a_whole(landing, scheme, tmp_path):
+def test_every_real_landing_agrees_with_the_oracle_as_a_whole(
+    landing, scheme, tmp_path, tmp_path_factory
+):
     """Every customer of every month end."""
     sql = compiled(tmp_path, MODELS, f"{{rfm_scheme: {scheme}}}")
-    real_landing_agrees(landing, scheme, sql, months=36)
+    real_landing_agrees(tmp_path_factory, landing, scheme, sql, months=36)

@@ -388,6 +388,7 @@ def test_a_held_batch_leaves_serving_in_place_until_it_is_landed_again(world, wa
         assert [row.batch for row in outcome.blocking] == ["dt=2026-07-01"]
         assert outcome.publication is None and current(workspace / "serving") == before
         said = "\n".join(report_lines(settings(landing, workspace), outcome))
+        assert "held       1 batches" in said
         assert f"readers keep {before.name}" in said and "orders dt=2026-07-01" in said
         accepted = land(landing, workspace, accept_held=True)
         assert accepted.publication.is_current

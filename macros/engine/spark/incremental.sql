@@ -12,7 +12,7 @@
             {{ create_table_as(False, target_relation, compiled_code) }}
         {%- endcall -%}
     {%- else -%}
-        {%- do quanyu.create_work_table('new_rows', compiled_code) -%}
+        {%- do quanyu.create_work_table('new_rows', quanyu.spark_with_held_ctes(compiled_code)) -%}
         {%- set new_rows = api.Relation.create(schema='quanyu_work', identifier=this.identifier ~ '__new_rows', type='table') -%}
         {%- set successor = api.Relation.create(schema=this.schema, identifier=this.identifier ~ '__successor', type='table') -%}
         {%- set columns = adapter.get_columns_in_relation(new_rows) -%}
@@ -48,6 +48,7 @@
         {%- do quanyu.drop_work_tables(['new_rows']) -%}
     {%- endif -%}
 
+    {%- do quanyu.spark_drop_held_ctes(compiled_code) -%}
     {%- if quanyu.work_table('arrived') in compiled_code -%}{%- do quanyu.drop_work_tables(['arrived']) -%}{%- endif -%}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [target_relation]}) }}

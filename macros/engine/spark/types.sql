@@ -45,6 +45,7 @@
 {#- Plain Spark tables hold no constraints, so what a contract wants filled is looked into once the table is written: a NULL
     where none may be fails the model as it does on DuckDB. Keys that stand twice: check_primary_key, on either engine. -#}
 {% macro spark__persist_constraints(relation, model) %}
+    {%- if model.language == 'sql' -%}{%- do quanyu.spark_drop_held_ctes(model.compiled_code) -%}{%- endif -%}
     {%- set tests = [] -%}
     {%- for name in quanyu.primary_key(model) -%}{%- do tests.append(name ~ ' is null') -%}{%- endfor -%}
     {%- for column in model.columns.values() -%}
