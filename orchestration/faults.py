@@ -143,6 +143,7 @@ def _not_writable(found: re.Match, place: Place, path: str) -> tuple[str, str]:
 
 
 _READ_ONLY = "not writable"
+OUT_OF_MEMORY = "out of memory"
 # The first whose words are found says what it was: DuckDB calls a disk on which it cannot spill out of memory, too.
 _KNOWN: list[tuple[str, str, Callable[[re.Match, Place, str], tuple[str, str]]]] = [
     (
@@ -156,7 +157,7 @@ _KNOWN: list[tuple[str, str, Callable[[re.Match, Place, str], tuple[str, str]]]]
         _disk_full,
     ),
     (
-        "out of memory",
+        OUT_OF_MEMORY,
         r"Out of Memory Error[^\n]*|MemoryError|std::bad_alloc|Cannot allocate memory|malloc of size \d+ failed",
         _out_of_memory,
     ),

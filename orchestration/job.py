@@ -15,7 +15,7 @@ import duckdb
 from orchestration import built, erasure, exports, ledger
 from orchestration.audiences import check_rules
 from orchestration.contract import load_contract
-from orchestration.faults import Place, diagnose
+from orchestration.faults import OUT_OF_MEMORY, Place, diagnose
 from orchestration.gate import GateError
 from orchestration.gate.judge import judge
 from orchestration.gate.profile import profile
@@ -173,7 +173,7 @@ def build_warehouse(settings: Settings, say: Callable[[str], None]) -> Build:
     list_erased(settings, say)
     say(f"dbt build  {settings.database}")
     started = time.monotonic()
-    build = settings.dbt.build(lambda line: say(f"  {line}"), full_refresh=settings.full_refresh)
+    build = build_in_turn(settings, say, full_refresh=settings.full_refresh)
     say(
         f"  {build.models} models, {build.seeds} seeds, {build.tests} tests passed"
         f" in {time.monotonic() - started:.0f} s; {build.unchanged} of these had nothing to do"
@@ -181,6 +181,22 @@ def build_warehouse(settings: Settings, say: Callable[[str], None]) -> Build:
     finish_erasures(settings, say)
     keep_ledger(settings)
     return build
+
+
+def build_in_turn(
+    settings: Settings, say: Callable[[str], None], *, full_refresh: bool = False
+) -> Build:
+    """`dbt build`. When two models at once need more memory than there is, each may well fit alone: what is left is built
+    again, one at a time; what was built stays as it is. Raises BuildError.
+    """
+    try:
+        return settings.dbt.build(lambda line: say(f"  {line}"), full_refresh=full_refresh)
+    except BuildError as error:
+        fault = diagnose(error, settings.place)
+        if fault is None or fault.kind != OUT_OF_MEMORY:
+            raise
+        say("memory     too little for several models at once: what is left is built one at a time")
+    return settings.dbt.build(lambda line: say(f"  {line}"), full_refresh=full_refresh, threads=1)
 
 
 def published_before(settings: Settings) -> Publication | None:
@@ -282,7 +298,7 @@ def finish_erasures(settings: Settings, say: Callable[[str], None]) -> None:
     Raises ErasureError and BuildError.
     """
     while erasure.extend(settings.workspace, settings.database, say):
-        settings.dbt.build(lambda line: None)
+        build_in_turn(settings, lambda line: None)
     erasure.finish(
         settings.workspace, settings.database, settings.landing, say, settings.memory_limit
     )

@@ -68,8 +68,10 @@ class Dbt:
         *,
         full_refresh: bool = False,
         select: Iterable[str] = (),
+        threads: int | None = None,
     ) -> Build:
-        """`dbt build`: every seed, model and data test; or the models of `select` alone, with their seeds.
+        """`dbt build`: every seed, model and data test; or the models of `select` alone, with their seeds. `threads`:
+        how many at once, else as the profile says.
 
         Raises BuildError when a model or an error-severity test fails.
         """
@@ -78,6 +80,8 @@ class Dbt:
         arguments = [*DAILY_BUILD, "--quiet", "--log-level", "none"] + (
             ["--full-refresh"] if full_refresh else []
         )
+        if threads:
+            arguments += ["--threads", str(threads)]
         if select := [*select]:
             arguments += ["--select", *select, "--exclude-resource-type", "test"]
         result = self._invoke(arguments, callback=progress, check=False)

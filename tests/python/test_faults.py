@@ -26,15 +26,16 @@ import duckdb
 import pytest
 import test_bad_input_entities as bad
 from click.testing import CliRunner
-from support import PROJECT, ask, copy_batches, land, mart_hashes
+from support import PROJECT, ask, copy_batches, land, mart_hashes, settings
 
 from demo.world import build
 from orchestration.__main__ import main
 from orchestration.faults import Place, diagnose
 from orchestration.hold import read_hold
 from orchestration.intake import LandingError, prepare
+from orchestration.job import build_in_turn
 from orchestration.serving import current
-from orchestration.warehouse import BuildError
+from orchestration.warehouse import Build, BuildError, Dbt
 
 PAGE = PROJECT / "docs" / "reliability.md"
 
@@ -576,6 +577,30 @@ def test_an_error_that_is_not_of_the_machine_stays_what_it_is(tmp_path):
     assert fault.kind == "out of memory" and ", in model m\n" in fault.happened
     spilling = model | {"message": "Out of Memory Error: failed to offload data block of size 1"}
     assert diagnose(BuildError("m failed", [spilling]), place).kind == "disk full"
+
+
+def test_what_two_models_at_once_leave_no_memory_for_is_built_one_at_a_time(tmp_path, monkeypatch):
+    asked, said = [], []
+    model = {"kind": "model", "name": "m", "message": "Out of Memory Error: failed to allocate"}
+
+    def build(self: Dbt, say: object, **options: object) -> Build:
+        asked.append(options)
+        if "threads" not in options or len(asked) > 2:
+            raise BuildError("m failed", [model])
+        return Build(models=1)
+
+    monkeypatch.setattr(Dbt, "build", build)
+    chosen = settings(tmp_path / "landing", tmp_path / "workspace")
+    assert build_in_turn(chosen, said.append, full_refresh=True).models == 1
+    assert asked == [{"full_refresh": True}, {"full_refresh": True, "threads": 1}]
+    assert "one at a time" in said[0]
+    with pytest.raises(BuildError):  # too little for one alone: once is enough
+        build_in_turn(chosen, said.append)
+    assert len(asked) == 4
+    model["message"] = "Binder Error: no such column"
+    with pytest.raises(BuildError):  # and for nothing else
+        build_in_turn(chosen, said.append)
+    assert len(asked) == 5
 
 
 def test_an_error_that_nobody_foresaw_leaves_its_trace_in_a_file(tmp_path, monkeypatch):
