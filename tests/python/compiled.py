@@ -104,8 +104,13 @@ def real(tmp_path_factory, landing: str, as_of_date: str = "") -> Warehouse:
     return _built(tmp_path_factory, source, as_of_date)
 
 
-@functools.cache
+_REAL: dict[tuple[Path, str], Warehouse] = {}
+
+
 def _built(tmp_path_factory, source: Path, as_of_date: str) -> Warehouse:
+    if (source, as_of_date) in _REAL:
+        return _REAL[source, as_of_date]
+
     def build(workspace: Path) -> None:
         with prepare(source, workspace, load_contract()) as prepared:
             admit(prepared, {batch.key: Verdict() for batch in prepared.batches}, workspace)
@@ -122,4 +127,5 @@ def _built(tmp_path_factory, source: Path, as_of_date: str) -> Warehouse:
     workspace = built_once(tmp_path_factory, f"{source.name}{as_of_date}", build)
     warehouse = Warehouse.__new__(Warehouse)
     warehouse.connection = duckdb.connect(str(workspace / "warehouse.duckdb"))
+    _REAL[source, as_of_date] = warehouse
     return warehouse
