@@ -160,9 +160,10 @@ def slowest(target: Path, count: int = 12) -> dict[str, float]:
     }
 
 
-def size_of(folder: Path) -> int:
-    """Megabytes on disk."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) // 2**20
+def size_of(place: Path) -> int:
+    """Megabytes on disk, of a file or of a folder."""
+    files = [place] if place.is_file() else place.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file()) // 2**20
 
 
 def bench(millions: float, work: Path, go_on: bool = False) -> list[dict]:
@@ -187,14 +188,21 @@ def bench(millions: float, work: Path, go_on: bool = False) -> list[dict]:
     target = workspace / "target"
     workspace.mkdir(exist_ok=True)
 
-    def phase(name: str, command: list[str], builds: bool = False, **more: int) -> None:
+    def phase(
+        name: str,
+        command: list[str],
+        builds: bool = False,
+        disk: Path | None = None,
+        **more: int,
+    ) -> None:
         if name in done:
             return
         cost = run(name, command)
         row = {"millions": millions, "phase": name, **vars(cost), **more}
         row |= {"models": slowest(target)} if builds else {}
-        row |= {"disk_mb": size_of(workspace)} if name == "full build" else {}
-        note(row)
+        row |= {"disk_mb": size_of(disk)} if disk else {}
+        rows.append({k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()})
+        keep()
         say(f"  {name:<12} {cost.wall:8.1f} s wall {cost.cpu:8.1f} s CPU {cost.memory_mb:8.0f} MB")
 
     def run(name: str, command: list[str]) -> Cost:
@@ -202,17 +210,14 @@ def bench(millions: float, work: Path, go_on: bool = False) -> list[dict]:
             [sys.executable, *command],
             root / f"{name.replace(' ', '_')}.log",
             DBT_TARGET_PATH=str(target),
-            **({"QUANYU_WORKSPACE": str(workspace)} if "dbt.cli.main" in command else {}),
+            QUANYU_WORKSPACE=str(workspace),
         )
 
-    def note(row: dict) -> None:
-        row = {k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()}
-        rows.append(row)
-        with noted.open("a") as file:
-            file.write(f"{json.dumps(row)}\n")
+    def keep() -> None:
+        noted.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
-    def job(name: str, builds: bool = True, **more: int) -> None:
-        phase(name, ["-m", "orchestration", "run", *places], builds, **more)
+    def job(name: str, builds: bool = True, disk: Path | None = None, **more: int) -> None:
+        phase(name, ["-m", "orchestration", "run", *places], builds, disk, **more)
 
     def dbt(*arguments: str) -> list[str]:
         return ["-m", "dbt.cli.main", "--quiet", *arguments, "--profiles-dir", "profiles"]
@@ -220,10 +225,10 @@ def bench(millions: float, work: Path, go_on: bool = False) -> list[dict]:
     places = ["--landing", str(landing), "--workspace", str(workspace)]
     this = [str(Path(__file__))]
     database = root / "floor.duckdb"
-    phase("load floor", [*this, "--floor", str(landing), str(database)])
+    phase("load floor", [*this, "--floor", str(landing), str(database)], disk=database)
     phase("scan floor", [*this, "--scan", str(database)])
     database.unlink(missing_ok=True)
-    job("full build")
+    job("full build", disk=workspace)
     job("empty run", builds=False)
     phase("empty refresh", dbt("build", "--exclude-resource-type", "unit_test"))
     empty = landing / "products" / newest / "empty.csv"
@@ -246,7 +251,7 @@ def bench(millions: float, work: Path, go_on: bool = False) -> list[dict]:
             for model in full["models"].keys() - set(TOTALS)
         }
         full["model_memory"] = {model: round(mb) for model, mb in memory.items()}
-        noted.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        keep()
         say(f"  memory       {max(memory.values()):.0f} MB at most, {max(memory, key=memory.get)}")
     shutil.rmtree(root)
     return rows
@@ -351,11 +356,9 @@ def missed(run: dict, budgets: dict) -> list[str]:
                 f"{millions:g} million, {phase}: {row['memory_mb']:.0f} MB, allowed {limits['memory_mb']}"
             )
         for model, memory in row.get("model_memory", {}).items():
-            allowed = budgets["model_memory_mb"]
-            if memory > allowed.get(model, allowed["any"]):
-                sentences.append(
-                    f"{millions:g} million, {model}: {memory} MB, allowed {allowed.get(model, allowed['any'])}"
-                )
+            allowed = budgets["model_memory_mb"].get(model, budgets["model_memory_mb"]["any"])
+            if memory > allowed:
+                sentences.append(f"{millions:g} million, {model}: {memory} MB, allowed {allowed}")
         floor_wall = rows[millions, "load floor"]["wall"]
         for model, seconds in row.get("models", {}).items():
             allowed = budgets["models"].get(model, budgets["models"]["any"])

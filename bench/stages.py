@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 
 import duckdb
 
@@ -272,10 +273,9 @@ def measure(workspace: Path, millions: float, with_naive: bool, with_marts: bool
         ):
             ((row[name],),) = connection.execute(f"select count(*) from {table}").fetchall()
     same = [refreshed(workspace, 1_000_000 + again, A_DAY, start) for again in range(3)]
-    for name, values in zip(
-        ("touched_same", "refresh_same", "cpu_refresh_same"), zip(*same, strict=True), strict=True
-    ):
-        row[name] = sorted(values)[1]
+    row["touched_same"], row["refresh_same"], row["cpu_refresh_same"] = map(
+        median, zip(*same, strict=True)
+    )
     row["touched_day"], row["refresh_day"], row["cpu_refresh_day"] = refreshed(
         workspace, 1_000_003, None, start
     )

@@ -143,7 +143,7 @@ def _not_writable(found: re.Match, place: Place, path: str) -> tuple[str, str]:
 
 
 _READ_ONLY = "not writable"
-OUT_OF_MEMORY = "out of memory"
+_OUT_OF_MEMORY = "out of memory"
 # The first whose words are found says what it was: DuckDB calls a disk on which it cannot spill out of memory, too.
 _KNOWN: list[tuple[str, str, Callable[[re.Match, Place, str], tuple[str, str]]]] = [
     (
@@ -157,7 +157,7 @@ _KNOWN: list[tuple[str, str, Callable[[re.Match, Place, str], tuple[str, str]]]]
         _disk_full,
     ),
     (
-        OUT_OF_MEMORY,
+        _OUT_OF_MEMORY,
         r"Out of Memory Error[^\n]*|MemoryError|std::bad_alloc|Cannot allocate memory|malloc of size \d+ failed",
         _out_of_memory,
     ),
@@ -201,6 +201,12 @@ def diagnose(error: BaseException, place: Place) -> Fault | None:
                 happened += f", in model {model}" if model else ""
                 return Fault(kind, f"{happened}\n{place.kept}", remedy)
     return None
+
+
+def is_out_of_memory(error: BaseException, place: Place) -> bool:
+    """Whether an error is for want of memory."""
+    fault = diagnose(error, place)
+    return fault is not None and fault.kind == _OUT_OF_MEMORY
 
 
 def told(error: BaseException, place: Place) -> str:

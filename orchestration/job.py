@@ -15,7 +15,7 @@ import duckdb
 from orchestration import built, erasure, exports, ledger
 from orchestration.audiences import check_rules
 from orchestration.contract import load_contract
-from orchestration.faults import OUT_OF_MEMORY, Place, diagnose
+from orchestration.faults import Place, diagnose, is_out_of_memory
 from orchestration.gate import GateError
 from orchestration.gate.judge import judge
 from orchestration.gate.profile import profile
@@ -186,17 +186,22 @@ def build_warehouse(settings: Settings, say: Callable[[str], None]) -> Build:
 def build_in_turn(
     settings: Settings, say: Callable[[str], None], *, full_refresh: bool = False
 ) -> Build:
-    """`dbt build`. When two models at once need more memory than there is, each may well fit alone: what is left is built
-    again, one at a time; what was built stays as it is. Raises BuildError.
+    """`dbt build`. When two models at once need more memory than there is, each may well fit alone: what is left (of a full
+    refresh: everything) is built again, one at a time. Raises BuildError.
     """
+
+    def build(**options: int) -> Build:
+        return settings.dbt.build(
+            lambda line: say(f"  {line}"), full_refresh=full_refresh, **options
+        )
+
     try:
-        return settings.dbt.build(lambda line: say(f"  {line}"), full_refresh=full_refresh)
+        return build()
     except BuildError as error:
-        fault = diagnose(error, settings.place)
-        if fault is None or fault.kind != OUT_OF_MEMORY:
+        if not is_out_of_memory(error, settings.place):
             raise
         say("memory     too little for several models at once: what is left is built one at a time")
-    return settings.dbt.build(lambda line: say(f"  {line}"), full_refresh=full_refresh, threads=1)
+    return build(threads=1)
 
 
 def published_before(settings: Settings) -> Publication | None:

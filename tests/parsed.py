@@ -8,9 +8,9 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import yaml
 
@@ -79,7 +79,12 @@ def _manifest(database: str, chosen: str, variables: str):
     if known.exists() and not (target / known.name).exists():
         # That of `make lint`, which parses for the same path; dbt looks for itself what of it still holds.
         shutil.copy(known, target)
-    with _places(database):
+    # The places of the profile as they are by default, whatever the warehouse of the moment.
+    with patch.dict(os.environ):
+        for name in ("QUANYU_WORKSPACE", "QUANYU_DATABASE", "QUANYU_LAKE", "QUANYU_AS_OF_DATE"):
+            os.environ.pop(name, None)
+        if database != "warehouse":
+            os.environ["QUANYU_DATABASE"] = f"var/demo/{database}.duckdb"
         result = dbtRunner().invoke(
             [
                 *("parse", "--quiet", "--vars", variables, "--target-path", str(target)),
@@ -89,17 +94,3 @@ def _manifest(database: str, chosen: str, variables: str):
         )
     assert result.success, result.exception
     return result.result
-
-
-@contextmanager
-def _places(database: str) -> Iterator[None]:
-    """The places of the profile as they are by default, whatever the warehouse of the moment."""
-    names = ("QUANYU_WORKSPACE", "QUANYU_DATABASE", "QUANYU_LAKE", "QUANYU_AS_OF_DATE")
-    before = {name: os.environ.pop(name) for name in names if name in os.environ}
-    if database != "warehouse":
-        os.environ["QUANYU_DATABASE"] = f"var/demo/{database}.duckdb"
-    try:
-        yield
-    finally:
-        os.environ.pop("QUANYU_DATABASE", None)
-        os.environ.update(before)

@@ -77,17 +77,15 @@
 
 {#- Plain Spark tables know no update: when there is something to change, the table is written again. -#}
 {% macro default__set_column(relation, column, value) %}
-    {%- set changed = quanyu.create_counted_work_table('changed',
-        'select 1 as is_changed from ' ~ relation ~ ' where ' ~ column ~ ' <> ' ~ value) -%}
-    {%- if changed -%}
+    {%- if quanyu.scalar('select count(*) from ' ~ relation ~ ' where ' ~ column ~ ' <> ' ~ value) | int -%}
         {%- set columns = [] -%}
         {%- for known in adapter.get_columns_in_relation(relation) -%}
             {%- do columns.append(value ~ ' as ' ~ column if known.name == column else known.quoted) -%}
         {%- endfor -%}
         {%- do quanyu.create_work_table('changed', 'select ' ~ columns | join(', ') ~ ' from ' ~ relation) -%}
         {%- do run_query('insert overwrite table ' ~ relation ~ ' select * from ' ~ quanyu.work_table('changed')) -%}
+        {%- do quanyu.drop_work_tables(['changed']) -%}
     {%- endif -%}
-    {%- do quanyu.drop_work_tables(['changed']) -%}
 {% endmacro %}
 
 {% macro duckdb__set_column(relation, column, value) %}

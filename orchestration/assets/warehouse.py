@@ -20,7 +20,7 @@ from orchestration.assets.held import marking_report, note_green_build
 from orchestration.assets.landing import lake_key
 from orchestration.audiences import RuleError, check_rules
 from orchestration.erasure import ErasureError
-from orchestration.faults import OUT_OF_MEMORY, Place, diagnose, told
+from orchestration.faults import is_out_of_memory, told
 from orchestration.hold import node_failure
 from orchestration.intake import LandingError
 from orchestration.intake.lock import only
@@ -53,12 +53,6 @@ def is_worth_retrying(messages: Iterable[str]) -> bool:
     """Whether a failed build may pass untouched: it never got to its end, or the file was in use."""
     messages = list(messages)
     return not messages or any("Could not set lock" in message for message in messages)
-
-
-def is_short_of_memory(messages: Iterable[str], place: Place) -> bool:
-    """Whether a build failed for want of memory; one model at a time may still fit."""
-    fault = diagnose(BuildError("\n".join(messages)), place)
-    return fault is not None and fault.kind == OUT_OF_MEMORY
 
 
 class Translator(DagsterDbtTranslator):
@@ -142,9 +136,8 @@ def _build(
             yield from invocation.stream()
         except DagsterDbtCliRuntimeError as error:
             messages = failure_messages(run_results_of(settings))
-            if is_worth_retrying(messages):
-                raise
-            if is_short_of_memory(messages, settings.place) and not context.retry_number:
+            is_short = is_out_of_memory(BuildError("\n".join(messages)), settings.place)
+            if is_worth_retrying(messages) or (is_short and not context.retry_number):
                 raise
             failed = BuildError("\n".join(messages), failed_nodes(run_results_of(settings), NODES))
             raise failed from error

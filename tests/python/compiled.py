@@ -5,20 +5,14 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 from pathlib import Path
 
 import duckdb
-import pytest
-from support import built_once
+from support import PROJECT, built_once, real_landing
 
-from orchestration.contract import load_contract
-from orchestration.intake import Verdict, admit, prepare
 from orchestration.warehouse import environment_with, warehouse_closed_after
+from tests.oracle.warehouse import Warehouse as LandedWarehouse
 from tests.parsed import dbt_runner
-
-PROJECT = Path(__file__).parents[2]
-SHARED = Path(os.environ.get("QUANYU_SHARED", PROJECT.parent / "shared"))
 
 
 def dbt(workspace: Path, *arguments: str, as_of_date: str = ""):
@@ -94,38 +88,22 @@ class Warehouse:
         return self.connection.execute(query).fetchall()
 
 
+_REAL: dict[tuple[str, str], Warehouse] = {}
+
+
 def real(tmp_path_factory, landing: str, as_of_date: str = "") -> Warehouse:
     """The warehouse of a real landing with RFM and value built, once per test run; skips where it is not at hand."""
-    source = SHARED / "landing" / landing
-    if not source.is_dir():
-        pytest.skip(
-            f"{source} is not here; set QUANYU_SHARED to the folder that holds landing/{landing}"
-        )
-    return _built(tmp_path_factory, source, as_of_date)
-
-
-_REAL: dict[tuple[Path, str], Warehouse] = {}
-
-
-def _built(tmp_path_factory, source: Path, as_of_date: str) -> Warehouse:
-    if (source, as_of_date) in _REAL:
-        return _REAL[source, as_of_date]
+    source = real_landing(landing)
 
     def build(workspace: Path) -> None:
-        with prepare(source, workspace, load_contract()) as prepared:
-            admit(prepared, {batch.key: Verdict() for batch in prepared.batches}, workspace)
-        chosen = (
-            "--select",
-            "+marts.rfm",
-            "+marts.value",
-            "--exclude",
-            "resource_type:test",
-            "resource_type:unit_test",
-        )
-        dbt(workspace, "build", *chosen, as_of_date=as_of_date)
+        landed = LandedWarehouse(workspace)
+        landed.admit(source)
+        with environment_with({"QUANYU_AS_OF_DATE": as_of_date}):
+            landed.run_all(["+marts.rfm", "+marts.value"])
 
-    workspace = built_once(tmp_path_factory, f"{source.name}{as_of_date}", build)
-    warehouse = Warehouse.__new__(Warehouse)
-    warehouse.connection = duckdb.connect(str(workspace / "warehouse.duckdb"))
-    _REAL[source, as_of_date] = warehouse
-    return warehouse
+    if (landing, as_of_date) not in _REAL:
+        workspace = built_once(tmp_path_factory, f"{landing}{as_of_date}", build)
+        warehouse = Warehouse.__new__(Warehouse)
+        warehouse.connection = duckdb.connect(str(workspace / "warehouse.duckdb"))
+        _REAL[landing, as_of_date] = warehouse
+    return _REAL[landing, as_of_date]

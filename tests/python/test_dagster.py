@@ -423,17 +423,6 @@ def test_a_build_is_tried_again_when_the_file_was_in_use_or_dbt_never_ended(defs
     assert not is_worth_retrying(["x: Got 3 results, configured to fail if != 0"])
 
 
-def test_a_build_that_ran_out_of_memory_is_told_from_one_that_found_the_disk_full(defs, tmp_path):
-    from orchestration.assets.warehouse import is_short_of_memory
-    from orchestration.faults import Place
-
-    place = Place(tmp_path, tmp_path / "w.duckdb", tmp_path / "serving")
-    short = "model.x: Out of Memory Error: could not allocate block of size 256.0 KiB"
-    assert is_short_of_memory(["test.t: Got 1 result", short], place)
-    assert not is_short_of_memory([short + " failed to offload data block"], place)
-    assert not is_short_of_memory(["test.t: Got 1 result"], place)
-
-
 def test_failures_of_a_build_are_read_from_its_results(defs, tmp_path):
     from orchestration.assets.warehouse import failure_messages
 

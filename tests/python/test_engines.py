@@ -203,7 +203,8 @@ def _ctes_to_hold(sql: str) -> dict:
     macros = template.make_module(
         {"return": give, "modules": SimpleNamespace(re=re), "quanyu": quanyu}
     )
-    quanyu.spark_query_of = called(macros.spark_query_of)
+    for name in ("spark_query_of", "spark_named", "spark_needs"):
+        setattr(quanyu, name, called(getattr(macros, name)))
     return called(macros.spark_ctes_to_hold)(sql)
 
 

@@ -30,7 +30,7 @@ from support import PROJECT, ask, copy_batches, land, mart_hashes, settings
 
 from demo.world import build
 from orchestration.__main__ import main
-from orchestration.faults import Place, diagnose
+from orchestration.faults import Place, diagnose, is_out_of_memory
 from orchestration.hold import read_hold
 from orchestration.intake import LandingError, prepare
 from orchestration.job import build_in_turn
@@ -577,6 +577,14 @@ def test_an_error_that_is_not_of_the_machine_stays_what_it_is(tmp_path):
     assert fault.kind == "out of memory" and ", in model m\n" in fault.happened
     spilling = model | {"message": "Out of Memory Error: failed to offload data block of size 1"}
     assert diagnose(BuildError("m failed", [spilling]), place).kind == "disk full"
+
+
+def test_a_build_that_ran_out_of_memory_is_told_from_one_that_found_the_disk_full(tmp_path):
+    place = Place(tmp_path, tmp_path / "w.duckdb", tmp_path / "serving")
+    short = "model.x: Out of Memory Error: could not allocate block of size 256.0 KiB"
+    assert is_out_of_memory(BuildError(f"test.t: Got 1 result\n{short}"), place)
+    assert not is_out_of_memory(BuildError(short + " failed to offload data block"), place)
+    assert not is_out_of_memory(BuildError("test.t: Got 1 result"), place)
 
 
 def test_what_two_models_at_once_leave_no_memory_for_is_built_one_at_a_time(tmp_path, monkeypatch):

@@ -8,8 +8,7 @@ from functools import cache
 
 import duckdb
 import pytest
-from compiled import PROJECT, SHARED
-from support import ask
+from support import PROJECT, SHARED, ask
 
 from scripts.answer_questions import PAGE, answered, queries
 from tests.parsed import manifest_of

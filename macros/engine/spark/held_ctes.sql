@@ -61,14 +61,13 @@
     {%- for cte in ctes -%}
         {#- Length of the text that stands in its place once all is put in, and the CTEs that it needs, itself included. -#}
         {%- set size = namespace(n=cte.body | length) -%}
-        {%- set needs = [] -%}
-        {%- for name in re.findall('(?:from|join)\\s+(\\w+)\\b(?!\\.)', cte.body) if name in known -%}
+        {%- for name in quanyu.spark_named(cte.body) if name in known -%}
             {%- set size.n = size.n + known[name].size -%}
-            {%- for need in known[name].needs if need not in needs -%}{%- do needs.append(need) -%}{%- endfor -%}
         {%- endfor -%}
+        {%- set needs = quanyu.spark_needs(known, cte.body) -%}
         {%- do known.update({cte.name: {'size': size.n, 'needs': needs + [cte.name], 'body': cte.body}}) -%}
         {%- set later = ctes[loop.index:] | map(attribute='body') | join('\n') ~ last -%}
-        {%- set times = re.findall('(?:from|join)\\s+' ~ cte.name ~ '\\b(?!\\.)', later) | length -%}
+        {%- set times = quanyu.spark_named(later) | select('equalto', cte.name) | list | length -%}
         {%- if times > 1 and (times - 1) * size.n > 3000 -%}
             {%- do held.append({'name': cte.name, 'sql': quanyu.spark_query_of(known, needs + [cte.name], 'select * from ' ~ cte.name)}) -%}
             {%- set instead = 'select * from ' ~ quanyu.work_table('cte_' ~ cte.name) ~ '\n' -%}
@@ -76,11 +75,23 @@
         {%- endif -%}
     {%- endfor -%}
     {%- if not held -%}{{ return({'sql': sql, 'held': []}) }}{%- endif -%}
+    {{ return({'sql': quanyu.spark_query_of(known, quanyu.spark_needs(known, last), last), 'held': held}) }}
+{% endmacro %}
+
+
+{#- What a query reads by a name alone, as CTEs are, each time that it does. -#}
+{% macro spark_named(sql) %}
+    {{ return(modules.re.findall('(?:from|join)\\s+(\\w+)\\b(?!\\.)', sql)) }}
+{% endmacro %}
+
+
+{#- The known CTEs that a query needs, those that they need included. -#}
+{% macro spark_needs(known, sql) %}
     {%- set needs = [] -%}
-    {%- for name in re.findall('(?:from|join)\\s+(\\w+)\\b(?!\\.)', last) if name in known -%}
+    {%- for name in quanyu.spark_named(sql) if name in known -%}
         {%- for need in known[name].needs if need not in needs -%}{%- do needs.append(need) -%}{%- endfor -%}
     {%- endfor -%}
-    {{ return({'sql': quanyu.spark_query_of(known, needs, last), 'held': held}) }}
+    {{ return(needs) }}
 {% endmacro %}
 
 

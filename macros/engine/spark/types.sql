@@ -43,7 +43,8 @@
 
 
 {#- Plain Spark tables hold no constraints, so what a contract wants filled is looked into once the table is written: a NULL
-    where none may be fails the model as it does on DuckDB. Keys that stand twice: check_primary_key, on either engine. -#}
+    where none may be fails the model as it does on DuckDB. Keys that stand twice: check_primary_key, on either engine.
+    It is also what dbt-spark calls right after it has written a table, so the CTEs held for it go here. -#}
 {% macro spark__persist_constraints(relation, model) %}
     {%- if model.language == 'sql' -%}{%- do quanyu.spark_drop_held_ctes(model.compiled_code) -%}{%- endif -%}
     {%- set tests = [] -%}
