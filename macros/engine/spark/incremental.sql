@@ -14,7 +14,7 @@
     {%- else -%}
         {%- do quanyu.create_work_table('new_rows', quanyu.spark_with_held_ctes(compiled_code)) -%}
         {%- set new_rows = api.Relation.create(schema='quanyu_work', identifier=this.identifier ~ '__new_rows', type='table') -%}
-        {%- set successor = api.Relation.create(schema=this.schema, identifier=this.identifier ~ '__successor', type='table') -%}
+        {%- set successor = quanyu.spark_successor() -%}
         {%- set columns = adapter.get_columns_in_relation(new_rows) -%}
         {%- set known_names = adapter.get_columns_in_relation(known) | map(attribute='name') | list -%}
         {%- set kept = [] -%}
@@ -43,12 +43,11 @@
             select {{ columns | map(attribute='quoted') | join(', ') }}
             from {{ new_rows }}
         {%- endcall -%}
-        {%- do adapter.drop_relation(known) -%}
-        {%- do run_query('alter table ' ~ successor ~ ' rename to ' ~ this) -%}
+        {%- do quanyu.spark_succeed(known) -%}
         {%- do quanyu.drop_work_tables(['new_rows']) -%}
     {%- endif -%}
 
-    {%- do quanyu.spark_drop_held_ctes(compiled_code) -%}
+    {%- do persist_constraints(target_relation, model) -%}
     {%- if quanyu.work_table('arrived') in compiled_code -%}{%- do quanyu.drop_work_tables(['arrived']) -%}{%- endif -%}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [target_relation]}) }}
