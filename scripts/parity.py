@@ -4,16 +4,16 @@
 
 WORKSPACE has the DuckDB warehouse; Spark's tables are asked for through the Thrift server (QUANYU_SPARK_PORT) and read as the
 Parquet files they are. Rows are paired by the primary key of the contract. Everything must be equal, floats within 1e-9
-of their size. `--write` puts the result into docs/engines.md, `--built` says there how Spark's tables were made.
+of their size. `--write` puts the result into docs/engines.md (and docs/parity.jsonl, which that table is made of), `--built`
+says there how Spark's tables were made.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import click
@@ -23,6 +23,7 @@ from orchestration.spark import connect, keyed_tables, spark_relation
 from orchestration.warehouse import MANIFEST, PROJECT
 
 PAGE = PROJECT / "docs" / "engines.md"
+RUNS = PROJECT / "docs" / "parity.jsonl"
 # What says when a row was written and not what it says.
 STAMPS = {"published_at", "restated_at", "_refresh", "_settings", "_rules"}
 # Beside the tolerance of 1e-9: a difference of two equal shares may leave dust of a float instead of zero.
@@ -104,42 +105,80 @@ def compare(
 
 def summary(results: Sequence[Result], built: str = "") -> str:
     """One sentence on all of them."""
-    same = sum(result.is_same for result in results)
-    filled = sum(result.duckdb_rows > 0 for result in results)
-    largest = max((result.largest for result in results), default=0.0)
+    same, filled, rows, largest = figures(results)
     text = (
-        f"{same} of {len(results)} tables are the same ({filled} of them hold rows,"
-        f" {sum(result.duckdb_rows for result in results):,} in all); largest relative difference of a float"
-        f" {f'{largest:.1e}' if largest else '0'}."
+        f"{same} of {len(results)} tables are the same ({filled} of them hold rows, {rows:,} in all);"
+        f" largest relative difference of a float {largest}."
     )
     return f"{text} Spark: {built}." if built else text
 
 
-def markdown(results: Sequence[Result], built: str = "") -> str:
-    """The results as Markdown: the sentence, and the table folded away under it."""
+def page_of(runs: Mapping[str, tuple[str, Sequence[Result]]]) -> str:
+    """Every run, how Spark's tables were built and what came out, as Markdown: a row per run, and the rows of every public
+    table folded away under it.
+    """
     lines = [
-        f"{summary(results, built)}\n\n<details><summary>Table by table</summary>\n",
-        "| table | rows on DuckDB | rows on Spark | rows that differ | largest relative difference of a float |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| landing | tables the same | with rows | rows | largest difference of a float | on Spark |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
     ]
-    for r in results:
-        spark = "not built" if r.spark_rows is None else f"{r.spark_rows:,}"
-        differing = "" if r.spark_rows is None else f"{r.differing:,}"
-        columns = f" ({', '.join(r.columns)})" if r.columns else ""
-        largest = f"{r.largest:.1e}" if r.largest else "0"
+    for name, (built, results) in runs.items():
+        same, filled, rows, largest = figures(results)
         lines.append(
-            f"| {r.table} | {r.duckdb_rows:,} | {spark} | {differing}{columns} | {largest} |"
+            f"| {name} | {same} of {len(results)} | {filled} | {rows:,} | {largest} | {built} |"
         )
+    lines += [
+        "\n<details><summary>Rows of every table</summary>\n",
+        f"| table | {' | '.join(runs)} |",
+        f"| --- |{' ---: |' * len(runs)}",
+    ]
+    by_run = [{result.table: result for result in results} for _, results in runs.values()]
+    for table in sorted({table for run in by_run for table in run}):
+        cells = [told(run[table]) if table in run else "" for run in by_run]
+        lines.append(f"| {table} | {' | '.join(cells)} |")
     return "\n".join([*lines, "\n</details>"]) + "\n"
 
 
-def written(page: str, name: str, table: str) -> str:
-    """The page with the table between its markers. Raises ValueError when they are missing."""
-    begin, end = f"<!-- parity {name} -->", f"<!-- /parity {name} -->"
-    found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    if not found.search(page):
-        raise ValueError(f"{PAGE.name} has no `{begin}`")
-    return found.sub(lambda _: f"{begin}\n{table}{end}", page)
+def figures(results: Sequence[Result]) -> tuple[int, int, int, str]:
+    """Tables that are the same, those with rows, rows on DuckDB, and the largest relative difference of a float."""
+    largest = max((result.largest for result in results), default=0.0)
+    return (
+        sum(result.is_same for result in results),
+        sum(result.duckdb_rows > 0 for result in results),
+        sum(result.duckdb_rows for result in results),
+        f"{largest:.1e}" if largest else "0",
+    )
+
+
+def told(result: Result) -> str:
+    """Rows of a table that is the same; what is wrong with one that is not."""
+    if result.is_same:
+        return f"{result.duckdb_rows:,}"
+    if result.spark_rows is None:
+        return f"**{result.duckdb_rows:,}; not built**"
+    columns = f" in {', '.join(result.columns)}" if result.columns else ""
+    return f"**{result.duckdb_rows:,} against {result.spark_rows:,}, {result.differing:,} differ{columns}**"
+
+
+def written(page: str, table: str) -> str:
+    """The page with the table between its markers."""
+    begin, end = "<!-- parity -->", "<!-- /parity -->"
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n{table}{end}{rest.partition(end)[2]}"
+
+
+def keep(name: str, built: str, results: Sequence[Result]) -> None:
+    """Put a run in place of the one of its name, and all of them into the page."""
+    runs = {}
+    for line in RUNS.read_text().splitlines() if RUNS.exists() else []:
+        run = json.loads(line)
+        runs[run["landing"]] = (run["built"], [Result(*table) for table in run["tables"]])
+    runs[name] = (built, results)
+    lines = [
+        json.dumps({"landing": name, "built": built, "tables": [astuple(r) for r in results]})
+        for name, (built, results) in runs.items()
+    ]
+    RUNS.write_text("".join(f"{line}\n" for line in lines))
+    PAGE.write_text(written(PAGE.read_text(), page_of(runs)))
 
 
 @click.command()
@@ -166,10 +205,7 @@ def main(workspace: Path, name: str | None, built: str) -> None:
                     click.echo(f"differs: {results[-1]}", err=True)
     click.echo(summary(results, built))
     if name:
-        try:
-            PAGE.write_text(written(PAGE.read_text(), name, markdown(results, built)))
-        except ValueError as error:
-            click.echo(f"{error}; the table:\n{markdown(results, built)}")
+        keep(name, built, results)
     sys.exit(0 if all(result.is_same for result in results) else 1)
 
 

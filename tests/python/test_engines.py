@@ -11,7 +11,8 @@ import pytest
 from support import PROJECT
 
 from orchestration.spark import duckdb_type, fetch, keyed_tables, spark_relation
-from scripts.parity import Result, compare, markdown, summary, written
+from scripts import parity
+from scripts.parity import Result, compare, page_of, summary
 
 MACROS = {file: file.read_text() for file in (PROJECT / "macros").rglob("*.sql")}
 
@@ -101,14 +102,23 @@ def test_tables_without_a_key_are_compared_as_bags(sides):
 def test_a_table_that_spark_has_not_is_not_the_same_and_says_so():
     result = Result("marts.t", 0, None, 0)
     assert not result.is_same
-    assert "| marts.t | 0 | not built |" in markdown([result])
+    assert "| marts.t | **0; not built** |" in page_of({"demo": ("", [result])})
 
 
-def test_the_page_takes_the_table_between_its_markers():
-    page = "a\n<!-- parity demo -->\nold\n<!-- /parity demo -->\nb\n"
-    assert written(page, "demo", "new\n") == page.replace("old", "new")
-    with pytest.raises(ValueError, match="no `<!-- parity other -->`"):
-        written(page, "other", "new\n")
+def test_a_run_takes_the_place_of_the_one_before_it_on_the_page(tmp_path, monkeypatch):
+    page = tmp_path / "engines.md"
+    page.write_text("a\n<!-- parity -->\nold\n<!-- /parity -->\nb\n")
+    monkeypatch.setattr(parity, "PAGE", page)
+    monkeypatch.setattr(parity, "RUNS", tmp_path / "parity.jsonl")
+    parity.keep("demo", "3 nodes", [Result("marts.t", 7, 9, 2, ["x"])])
+    parity.keep("taobao", "1 node", [Result("marts.t", 5, 5, 0)])
+    assert "| marts.t | **7 against 9, 2 differ in x** | 5 |" in page.read_text()
+    parity.keep("demo", "4 nodes", [Result("marts.t", 7, 7, 0), Result("marts.u", 1, 1, 0)])
+    text = page.read_text()
+    assert text.startswith("a\n<!-- parity -->\n| landing |")
+    assert text.endswith("</details>\n<!-- /parity -->\nb\n")
+    assert "| demo | 2 of 2 | 2 | 8 | 0 | 4 nodes |" in text
+    assert "| marts.t | 7 | 5 |" in text and "| marts.u | 1 |  |" in text
 
 
 def test_public_tables_come_with_their_keys():
