@@ -29,7 +29,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .PHONY: help run report export ui bi-up bi-down publish-postgres rollback test lint soak mutation bench clean lock setup \
-	spark-up spark-down spark-build spark-report parity setup-spark
+	spark-up spark-down spark-land spark-build spark-report parity setup-spark
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -95,6 +95,9 @@ spark-up: setup-spark  ## start a Spark cluster on loopback: master, two workers
 spark-down:  ## stop it; its tables stay
 	@QUANYU_SPARK_PORT=$(SPARK_PORT) scripts/spark down
 
+spark-land: setup-spark  ## take LANDING into the lake of WORKSPACE (var/demo) and judge it, without a build on DuckDB
+	@QUANYU_WORKSPACE=$(abspath $(or $(WORKSPACE),var/demo)) $(SPARK_PYTHON) -m orchestration.spark land "$(LANDING)"
+
 spark-build: setup-spark  ## build what WORKSPACE (var/demo) has landed on that cluster instead of on DuckDB
 	@QUANYU_WORKSPACE=$(abspath $(or $(WORKSPACE),var/demo)) QUANYU_SPARK_PORT=$(SPARK_PORT) $(SPARK_PYTHON) -m orchestration.spark \
 		build --exclude-resource-type test unit_test $(if $(FULL_REFRESH),--full-refresh)
@@ -108,8 +111,8 @@ parity: setup-spark  ## build on both engines, compare every public table (PARIT
 
 setup-spark: .venv-spark/lock
 
-.venv-spark/lock: requirements-spark.lock scripts/setup
-	@VENV=.venv-spark LOCK=requirements-spark.lock scripts/setup
+.venv-spark/lock: .venv/lock requirements-spark.lock scripts/setup
+	@BASE=.venv VENV=.venv-spark LOCK=requirements-spark.lock scripts/setup
 
 setup: .venv/lock
 

@@ -136,27 +136,23 @@
         {{ return({'relations': [this.incorporate(type='table')]}) }}
     {%- endif -%}
     {%- do quanyu.forget_built() -%}
-    {%- if model.language == 'python' -%}
-        {#- dbt submits Python only where a materialization stands at the bottom of the call stack: not by way of its own. -#}
-        {%- set target_relation = this.incorporate(type='table') -%}
-        {%- set intermediate_relation = make_intermediate_relation(target_relation) -%}
-        {%- do drop_relation_if_exists(load_cached_relation(intermediate_relation)) -%}
-        {{ run_hooks(pre_hooks, inside_transaction=False) }}
-        {{ run_hooks(pre_hooks, inside_transaction=True) }}
-        {%- call statement('main', language='python') -%}
-            {{- create_table_as(False, intermediate_relation, model.compiled_code, 'python') }}
-        {%- endcall -%}
-        {%- do drop_relation_if_exists(load_cached_relation(this)) -%}
-        {%- do adapter.rename_relation(intermediate_relation, target_relation) -%}
-        {{ run_hooks(post_hooks, inside_transaction=True) }}
-        {%- do adapter.commit() -%}
-        {{ run_hooks(post_hooks, inside_transaction=False) }}
-        {%- set result = {'relations': [target_relation]} -%}
-    {%- else -%}
-        {%- set result = dbt.materialization_table_duckdb() -%}
-    {%- endif -%}
+    {%- set known = load_cached_relation(this) -%}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set successor = make_intermediate_relation(target_relation) -%}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- do run_query('drop table if exists ' ~ successor) -%}
+    {%- call statement('main', language=model.language) -%}
+        {{- create_table_as(False, successor, model.compiled_code, model.language) }}
+    {%- endcall -%}
+    {#- Not by adapter.rename_relation and its like: each looks every macro up anew, seven percent of a small build. -#}
+    {%- do run_query(('drop ' ~ known.type ~ ' ' ~ known ~ '; ' if known else '')
+        ~ 'alter table ' ~ successor ~ ' rename to ' ~ adapter.quote(this.identifier)) -%}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {%- do adapter.commit() -%}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
     {%- do quanyu.note_built(inputs, quanyu.contents_of_table(this), '(select count(*) from ' ~ this ~ ')') -%}
-    {{ return(result) }}
+    {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
 
