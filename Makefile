@@ -29,7 +29,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .PHONY: help run report export ui bi-up bi-down publish-postgres rollback test lint soak mutation bench clean lock setup \
-	spark-up spark-down spark-land spark-build spark-report parity setup-spark
+	spark-up spark-down spark-land spark-build spark-report spark-smoke parity setup-spark
 .DEFAULT_GOAL := help
 
 help:  ## say what can be made
@@ -108,6 +108,9 @@ spark-report: setup-spark  ## write the health report of what Spark has built fo
 
 parity: setup-spark  ## build on both engines, compare every public table (PARITY=name LANDING=folder; DAYS, KILL, WORKERS: scripts/parity)
 	@PYTHON=$(SPARK_PYTHON) scripts/parity $(or $(PARITY),demo) $(if $(LANDING),"$(LANDING)")
+
+spark-smoke: setup-spark  ## the same of a handful of people, from the landing to their stages; what CI builds on Spark
+	@PYTHON=$(SPARK_PYTHON) PEOPLE=50 SPAN=30 MODELS=+customer_stages scripts/parity smoke
 
 setup-spark: .venv-spark/lock
 
