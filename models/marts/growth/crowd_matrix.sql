@@ -162,13 +162,14 @@ with_margins as (
     {%- endfor %}
 ),
 
+-- Of floats: what lies between two decimals can lose the half of their last digit.
 medians as (
     {%- for stage, tier in [('life_stage', 'value_tier'), ("'all'", 'value_tier'), ('life_stage', "'all'"), ("'all'", "'all'")] %}
     select
         brand_id,
         {{ stage }} as life_stage,
         {{ tier }} as value_tier,
-        percentile_cont(0.5) within group (order by clv) as median_clv
+        percentile_cont(0.5) within group (order by cast(clv as double)) as median_clv
     from people
     where look = 'now'
     group by brand_id, {{ stage }}, {{ tier }}
