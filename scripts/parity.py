@@ -161,10 +161,13 @@ def told(result: Result) -> str:
 
 
 def written(page: str, table: str) -> str:
-    """The page with the table between its markers."""
+    """The page with the table between its markers. Raises ValueError when they are missing."""
     begin, end = "<!-- parity -->", "<!-- /parity -->"
-    before, _, rest = page.partition(begin)
-    return f"{before}{begin}\n{table}{end}{rest.partition(end)[2]}"
+    before, has_begin, rest = page.partition(begin)
+    _, has_end, after = rest.partition(end)
+    if not (has_begin and has_end):
+        raise ValueError(f"{PAGE.name} has no `{begin}` with `{end}` after it")
+    return f"{before}{begin}\n{table}{end}{after}"
 
 
 def keep(name: str, built: str, results: Sequence[Result]) -> None:
@@ -174,12 +177,14 @@ def keep(name: str, built: str, results: Sequence[Result]) -> None:
         run = json.loads(line)
         runs[run["landing"]] = (run["built"], [Result(*table) for table in run["tables"]])
     runs[name] = (built, results)
+    runs = dict(sorted(runs.items()))
+    page = written(PAGE.read_text(), page_of(runs))
     lines = [
         json.dumps({"landing": name, "built": built, "tables": [astuple(r) for r in results]})
-        for name, (built, results) in sorted(runs.items())
+        for name, (built, results) in runs.items()
     ]
     RUNS.write_text("".join(f"{line}\n" for line in lines))
-    PAGE.write_text(written(PAGE.read_text(), page_of(dict(sorted(runs.items())))))
+    PAGE.write_text(page)
 
 
 @click.command()

@@ -139,9 +139,9 @@
     {%- set known = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set successor = make_intermediate_relation(target_relation) -%}
+    {%- do drop_relation_if_exists(load_cached_relation(successor)) -%}
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
-    {%- do run_query('drop table if exists ' ~ successor) -%}
     {%- call statement('main', language=model.language) -%}
         {{- create_table_as(False, successor, model.compiled_code, model.language) }}
     {%- endcall -%}

@@ -119,6 +119,10 @@ def test_a_run_takes_the_place_of_the_one_before_it_on_the_page(tmp_path, monkey
     assert text.endswith("</details>\n<!-- /parity -->\nb\n")
     assert "| demo | 2 of 2 | 2 | 8 | 0 | 4 nodes |" in text
     assert "| marts.t | 7 | 5 |" in text and "| marts.u | 1 |  |" in text
+    page.write_text("a\n<!-- parity -->\nno end\n")
+    with pytest.raises(ValueError, match="has no `<!-- parity -->`"):
+        parity.keep("other", "", [])
+    assert page.read_text() == "a\n<!-- parity -->\nno end\n"
 
 
 def test_public_tables_come_with_their_keys():

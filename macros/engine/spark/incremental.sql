@@ -6,15 +6,10 @@
     {%- set known = load_relation(this) -%}
     {{ run_hooks(pre_hooks) }}
 
-    {%- if known is none or known.is_view or should_full_refresh() -%}
-        {%- if known is not none -%}{%- do adapter.drop_relation(known) -%}{%- endif -%}
-        {%- call statement('main') -%}
-            {{ create_table_as(False, target_relation, compiled_code) }}
-        {%- endcall -%}
-    {%- else -%}
+    {%- set is_anew = known is none or known.is_view or should_full_refresh() -%}
+    {%- if not is_anew -%}
         {%- do quanyu.create_work_table('new_rows', quanyu.spark_with_held_ctes(compiled_code)) -%}
         {%- set new_rows = api.Relation.create(schema='quanyu_work', identifier=this.identifier ~ '__new_rows', type='table') -%}
-        {%- set successor = quanyu.spark_successor() -%}
         {%- set columns = adapter.get_columns_in_relation(new_rows) -%}
         {%- set known_names = adapter.get_columns_in_relation(known) | map(attribute='name') | list -%}
         {%- set kept = [] -%}
@@ -28,9 +23,14 @@
             {%- endif -%}
         {%- endfor -%}
         {%- set going = quanyu.spark_rows_that_go(new_rows) -%}
-        {%- do run_query('drop table if exists ' ~ successor) -%}
-        {%- call statement('main') -%}
-            create table {{ successor }} as
+    {%- endif -%}
+    {%- set written = quanyu.spark_successor() if known else target_relation -%}
+    {%- do run_query('drop table if exists ' ~ written) -%}
+    {%- call statement('main') -%}
+        {%- if is_anew %}
+            {{ create_table_as(False, written, compiled_code) }}
+        {%- else %}
+            create table {{ written }} as
             select {{ kept | join(', ') }}
             from {{ known }} as known
             {%- if going %}
@@ -42,10 +42,10 @@
             union all
             select {{ columns | map(attribute='quoted') | join(', ') }}
             from {{ new_rows }}
-        {%- endcall -%}
-        {%- do quanyu.spark_succeed(known) -%}
-        {%- do quanyu.drop_work_tables(['new_rows']) -%}
-    {%- endif -%}
+        {%- endif %}
+    {%- endcall -%}
+    {%- if known -%}{%- do quanyu.spark_succeed(known) -%}{%- endif -%}
+    {%- if not is_anew -%}{%- do quanyu.drop_work_tables(['new_rows']) -%}{%- endif -%}
 
     {%- do persist_constraints(target_relation, model) -%}
     {%- if quanyu.work_table('arrived') in compiled_code -%}{%- do quanyu.drop_work_tables(['arrived']) -%}{%- endif -%}
