@@ -8,6 +8,7 @@ late day and a list of merges; and, each in a process of its own:
     scan floor    customer, time, type and value of every touch-point read once from that table
     full build    landing to serving and report
     empty run     nothing new: dbt is not asked
+    after erasure dbt alone: what the erasures of the full build leave to be built again
     empty refresh nothing new, and dbt is asked: what looking at every node costs
     empty batch   a file without rows: dbt looks at every node
     one day       the newest day of every entity
@@ -231,7 +232,9 @@ def bench(millions: float, work: Path, go_on: bool = False) -> list[dict]:
     database.unlink(missing_ok=True)
     job("full build", disk=workspace)
     job("empty run", builds=False)
-    phase("empty refresh", dbt("build", "--exclude-resource-type", "unit_test"))
+    build = dbt("build", "--exclude-resource-type", "unit_test")
+    phase("after erasure", build)
+    phase("empty refresh", build)
     empty = landing / "products" / newest / "empty.csv"
     empty.parent.mkdir(exist_ok=True)
     empty.write_text("product_id\n")

@@ -105,26 +105,17 @@ def check_salt(workspace: Path) -> None:
 
 def requested(workspace: Path, database: Path) -> bool:
     """Whether a request waits: in a load that the warehouse has not seen, or accepted and not carried out."""
-    files = sorted((workspace / "lake" / "erasure_requests").glob("load_number=*/data.parquet"))
-    if not files:
+    waiting = "count(*) filter (_fate in ('accepted', 'duplicate', 'superseded'))"
+    seen, waits = _seen_of(database, "erasure_requests", waiting)
+    return bool(waits) or _has_rows(_new_loads(workspace, "erasure_requests", seen))
+
+
+def is_naming(workspace: Path, database: Path) -> bool:
+    """Whether links have landed that may name more of the erased: in a load that the warehouse has not seen."""
+    if not (workspace / "lake" / SUPPRESSED).exists():
         return False
-    seen, waiting = 0, 0
-    if database.exists():
-        with duckdb.connect(str(database), read_only=True) as warehouse:
-            if _exists(warehouse, "staging", "base_landing__erasure_requests"):
-                seen, waiting = warehouse.execute(
-                    "select coalesce(max(_landed_load), 0), count(*) filter (_fate in"
-                    " ('accepted', 'duplicate', 'superseded')) from staging.base_landing__erasure_requests"
-                ).fetchone()
-    new = [file for file in files if int(file.parent.name.partition("=")[2]) > seen]
-    if waiting or not new:
-        return bool(waiting)
-    listed = ", ".join(literal(str(file)) for file in new)
-    (rows,) = duckdb.execute(
-        f"select count(*) from read_parquet([{listed}], hive_partitioning = false)"
-        f" where _problem is null or _problem not like '{MARK}%'"
-    ).fetchone()
-    return rows > 0
+    seen, _ = _seen_of(database, "identity_links", "0")
+    return _has_rows(_new_loads(workspace, "identity_links", seen))
 
 
 def suppress(workspace: Path, database: Path, say: Callable[[str], None]) -> None:
@@ -368,14 +359,10 @@ def finish(
         places = _clear_quarantine(warehouse, entities, refresh)
         places += _rewrite_lake(warehouse, workspace, entities)
         _clear_base(warehouse, entities)
-        # What dbt knows of the tables holds no longer: it builds every one of them again.
-        if _exists(warehouse, "audit", "built"):
-            warehouse.execute("delete from audit.built")
-        for schema, name in tables:
-            if _keeps(schema, name):
-                warehouse.execute(
-                    f'delete from {schema}."{name}" where {_names(tables[schema, name])}'
-                )
+        kept = [table for table in tables if found[table] and _keeps(*table)]
+        _forget_built(warehouse, kept)
+        for schema, name in kept:
+            warehouse.execute(f'delete from {schema}."{name}" where {_names(tables[schema, name])}')
         # What held none before has had nothing done to it since.
         left = {t: _count(warehouse, t, tables[t]) if found[t] else 0 for t in tables}
         places += [
@@ -520,6 +507,34 @@ def compact(database: Path, memory_limit: str = "4GB") -> None:
 def salted(key: str) -> str:
     """SQL of a key as the suppression list keeps it (macros/landing/erasing.sql)."""
     return f"cast(md5_number_upper(concat({literal(salt() + '|suppressed|')}, cast({key} as varchar))) >> 1 as bigint)"
+
+
+def _seen_of(database: Path, entity: str, more: str) -> tuple[int, int]:
+    """The newest load of the entity that the warehouse has, and what else is asked of its rows; zeros without any."""
+    if database.exists():
+        with duckdb.connect(str(database), read_only=True) as warehouse:
+            if _exists(warehouse, "staging", f"base_landing__{entity}"):
+                return warehouse.execute(
+                    f"select coalesce(max(_landed_load), 0), {more} from staging.base_landing__{entity}"
+                ).fetchone()
+    return 0, 0
+
+
+def _new_loads(workspace: Path, entity: str, seen: int) -> list[Path]:
+    files = sorted((workspace / "lake" / entity).glob("load_number=*/data.parquet"))
+    return [file for file in files if int(file.parent.name.partition("=")[2]) > seen]
+
+
+def _has_rows(files: list[Path]) -> bool:
+    """Whether any of these rows is not erased."""
+    if not files:
+        return False
+    listed = ", ".join(literal(str(file)) for file in files)
+    (rows,) = duckdb.execute(
+        f"select count(*) from read_parquet([{listed}], hive_partitioning = false)"
+        f" where _problem is null or _problem not like '{MARK}%'"
+    ).fetchone()
+    return rows > 0
 
 
 def _is_due(warehouse: duckdb.DuckDBPyConnection, entities: list[Entity], done: int) -> bool:
@@ -794,6 +809,18 @@ def _without_erased(entity: Entity, file: Path, load: int) -> str:
         f" coalesce('{MARK}' || marks._erased, landed._problem) as _problem, {', '.join(columns)}"
         f" from {_lake_rows(file, load)} where {_is_current(load)}"
     )
+
+
+def _forget_built(warehouse: duckdb.DuckDBPyConnection, tables: Iterable[tuple[str, str]]) -> None:
+    """Tables out of which rows are taken here, and those of the audit, are not as dbt built them: it builds them again, and
+    of what reads them what comes out otherwise (macros/engine/unchanged.sql). The others hold none of the erased, and are
+    what a rebuild of the lake would give."""
+    if _exists(warehouse, "audit", "built"):
+        warehouse.execute(
+            "delete from audit.built where list_contains(?, node) or node in ("
+            " select 'model.quanyu.' || table_name from duckdb_tables() where schema_name = 'audit')",
+            [[f"model.quanyu.{name}" for _, name in tables]],
+        )
 
 
 def _clear_base(warehouse: duckdb.DuckDBPyConnection, entities: list[Entity]) -> None:

@@ -248,17 +248,28 @@ def keep_ledger(settings: Settings) -> None:
 
 
 def list_erased(settings: Settings, say: Callable[[str], None]) -> None:
-    """Before the build: when somebody has asked to be erased, find out who that is and list the identifiers.
+    """Before the build: when somebody has asked to be erased, or links may name more of somebody who was, find out who that
+    is and list the identifiers. What is found afterwards costs a second build of everything (finish_erasures).
 
     Raises ErasureError and BuildError.
     """
     erasure.check_salt(settings.workspace)
-    if erasure.requested(settings.workspace, settings.database):
-        say("erasure    requests have landed: identities first")
+    where = (settings.workspace, settings.database)
+    is_asked, is_naming = erasure.requested(*where), erasure.is_naming(*where)
+    if not is_asked and not is_naming:
+        return
+
+    def resolve() -> None:
         settings.dbt.build(
             lambda line: None, full_refresh=settings.full_refresh, select=erasure.PEOPLE
         )
-        erasure.suppress(settings.workspace, settings.database, say)
+
+    say(f"erasure    {'requests' if is_asked else 'links'} have landed: identities first")
+    resolve()
+    while is_naming and erasure.extend(*where, say):
+        resolve()
+    if is_asked:
+        erasure.suppress(*where, say)
 
 
 def export_audience(

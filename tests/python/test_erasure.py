@@ -164,7 +164,7 @@ def histories(tmp_path_factory, monkeypatch_module) -> Path:
     root = tmp_path_factory.mktemp("erasure")
     monkeypatch_module.setenv("QUANYU_WIPE_AFTER_DAYS", "0")
     land(root, FIRST)
-    monkeypatch_module.setattr(Dbt, "build", only_models(Dbt.build))
+    monkeypatch_module.setattr(Dbt, "build", only_models(Dbt.build, root / "again.txt"))
     workspace = refresh(root)
     first = mentions(workspace, HIM + IT)
     land(root, LATE)
@@ -179,10 +179,13 @@ def monkeypatch_module():
         yield patch
 
 
-def only_models(build):
-    """A build that an erasure asks for again builds what this test looks at, not the marts."""
+def only_models(build, again: Path):
+    """A build that an erasure asks for again builds what this test looks at, not the marts; it leaves a line in `again`."""
+    again.touch()
 
     def chosen(self, say, *, full_refresh=False, select=()):
+        if not select:
+            again.write_text(again.read_text() + "again\n")
         return build(self, say, full_refresh=full_refresh, select=select or MODELS)
 
     return chosen
@@ -235,6 +238,10 @@ def test_a_late_link_names_further_ids_only_of_the_past_and_only_of_nobody_else(
         *[("late link", 1), ("plain value of a hash", 0)],
         *[("request", 1), ("request", 1), ("request", 1)],
     ]
+
+
+def test_late_links_are_followed_before_everything_is_built_not_by_a_second_build(histories):
+    assert (histories / "again.txt").read_text() == ""
 
 
 def test_no_row_is_lost_and_every_erased_one_is_counted(histories):
@@ -330,6 +337,21 @@ def test_a_published_figure_that_an_erasure_moves_says_so(histories):
         "rows changed",
         "identity changed",
     }
+
+
+def test_after_an_erasure_what_it_touched_is_built_again_the_rest_left_alone_and_no_row_is_another(
+    histories,
+):
+    workspace = histories / "workspace"
+    chosen = Settings(histories / "landing", workspace, workspace / "warehouse.duckdb")
+    known = {node for (node,) in ask(workspace, "select node from audit.built")}
+    assert {f"model.quanyu.{name}" for name in ("fct_orders", "fct_consent_spells")} <= known
+    assert not known & {"model.quanyu.quarantine", "model.quanyu.row_conservation"}
+    before = all_rows(workspace)
+    build = chosen.dbt.build(print, select=MODELS)
+    assert build.unchanged > build.seeds
+    of_a_refresh = {"int_stages__spells_replaced": ..., "int_lifecycle__touched_customers": ...}
+    assert all_rows(workspace) | of_a_refresh == before | of_a_refresh
 
 
 def test_a_rebuild_gives_what_the_refreshes_gave(histories):
