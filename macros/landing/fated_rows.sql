@@ -145,12 +145,13 @@ contested_in_play as (
     {%- endif %}
 ),
 
+-- An erased row has left the contest, though others of its key go on: a device is his until it is somebody else's.
 contested as (
     select
         *,
         {{ quanyu.row_as_json(names) }} as content
     from contested_in_play
-    where _reasons is null and not is_withdrawn
+    where _reasons is null and not is_withdrawn and (_erased is null or _erased <> 'row')
 ),
 
 compared as (
