@@ -21,6 +21,8 @@ MODELS = [
     "int_audiences__conditions",
     "int_audiences__reach_spells",
     "int_audiences__cart_spells",
+    "int_audiences__customer_spells",
+    "int_audiences__moving_spells",
     "int_audiences__condition_spells",
     "int_audiences__tag_spells",
     "int_audiences__spells",
