@@ -48,7 +48,7 @@ def placed(models: dict[str, str], schema) -> dict[str, tuple[str, str]]:
     return {name: (f"{schema(name)}.{name}", sql) for name, sql in models.items()}
 
 
-def growth_world(workspace: Path, brands: int = 25) -> World:
+def growth_world(workspace: Path, brands: int = 100) -> World:
     found = nodes(workspace, test_growth.VALUE + test_growth.GROWTH)
     models = code(found, test_growth.VALUE + test_growth.GROWTH)
     connection = test_growth.random_brands(models, brands).connection
@@ -77,7 +77,7 @@ def growth_world(workspace: Path, brands: int = 25) -> World:
     return world.ready()
 
 
-def star_worlds(workspace: Path, pairs: int = 10) -> Iterator[World]:
+def star_worlds(workspace: Path, pairs: int = 40) -> Iterator[World]:
     dbt_compiled.dbt(workspace, "seed", "--select", *test_star.STAGE_SEEDS)
     found = nodes(
         workspace, test_star.MODELS, f"{{product_repurchase_days: {test_star.AGAIN_DAYS}}}"
