@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+import sqlglot
 from compiled import PROJECT, Warehouse, clv_fits, compiled, real
 
 sys.path.insert(0, str(PROJECT / "tests" / "oracle"))
@@ -261,13 +261,10 @@ def test_expected_orders_in_sql_are_within_1e_8_of_scipy_at_every_horizon(predic
 def horizons_agree(predicted: Warehouse, days: list[int]) -> None:
     """The model's own SQL with other horizons than the published ones."""
     listed = " union all ".join(f"select 'as_of' as fit_name, {d} as horizon_days" for d in days)
-    sql, replaced = re.subn(
-        r"horizons as \(.*?\n\),\n",
-        f"horizons as ({listed}),\n",
-        predicted.expected_orders,
-        flags=re.S,
-    )
-    assert replaced == 1
+    tree = sqlglot.parse_one(predicted.expected_orders, dialect="duckdb")
+    (horizons,) = (cte for cte in tree.find_all(sqlglot.exp.CTE) if cte.alias == "horizons")
+    horizons.set("this", sqlglot.parse_one(listed, dialect="duckdb"))
+    sql = tree.sql("duckdb")
     rows = predicted.rows(
         f"""select brand_id, bg_frequency, bg_age, horizon_days, expected_orders_if_alive from ({sql})
         where brand_id not in ('a is one', 'a near one') and not (brand_id = 'a + b is one' and bg_frequency = 0)"""
