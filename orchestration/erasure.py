@@ -105,17 +105,15 @@ def check_salt(workspace: Path) -> None:
 
 def requested(workspace: Path, database: Path) -> bool:
     """Whether a request waits: in a load that the warehouse has not seen, or accepted and not carried out."""
-    waiting = "count(*) filter (_fate in ('accepted', 'duplicate', 'superseded'))"
-    seen, waits = _seen_of(database, "erasure_requests", waiting)
-    return bool(waits) or _has_rows(_new_loads(workspace, "erasure_requests", seen))
+    waiting = "_fate in ('accepted', 'duplicate', 'superseded')"
+    return _is_new(workspace, database, "erasure_requests", waiting)
 
 
 def is_naming(workspace: Path, database: Path) -> bool:
     """Whether links have landed that may name more of the erased: in a load that the warehouse has not seen."""
     if not (workspace / "lake" / SUPPRESSED).exists():
         return False
-    seen, _ = _seen_of(database, "identity_links", "0")
-    return _has_rows(_new_loads(workspace, "identity_links", seen))
+    return _is_new(workspace, database, "identity_links")
 
 
 def suppress(workspace: Path, database: Path, say: Callable[[str], None]) -> None:
@@ -509,32 +507,34 @@ def salted(key: str) -> str:
     return f"cast(md5_number_upper(concat({literal(salt() + '|suppressed|')}, cast({key} as varchar))) >> 1 as bigint)"
 
 
-def _seen_of(database: Path, entity: str, more: str) -> tuple[int, int]:
-    """The newest load of the entity that the warehouse has, and what else is asked of its rows; zeros without any."""
+def _is_new(workspace: Path, database: Path, entity: str, known: str = "false") -> bool:
+    """Whether the lake holds rows of the entity, not erased, that the warehouse has not seen, or the warehouse `known` ones."""
+    loads = _loads(workspace, entity)
+    if not loads:
+        return False
+    seen, waiting = 0, 0
     if database.exists():
         with duckdb.connect(str(database), read_only=True) as warehouse:
             if _exists(warehouse, "staging", f"base_landing__{entity}"):
-                return warehouse.execute(
-                    f"select coalesce(max(_landed_load), 0), {more} from staging.base_landing__{entity}"
+                seen, waiting = warehouse.execute(
+                    f"select coalesce(max(_landed_load), 0), count(*) filter ({known})"
+                    f" from staging.base_landing__{entity}"
                 ).fetchone()
-    return 0, 0
-
-
-def _new_loads(workspace: Path, entity: str, seen: int) -> list[Path]:
-    files = sorted((workspace / "lake" / entity).glob("load_number=*/data.parquet"))
-    return [file for file in files if int(file.parent.name.partition("=")[2]) > seen]
-
-
-def _has_rows(files: list[Path]) -> bool:
-    """Whether any of these rows is not erased."""
-    if not files:
-        return False
-    listed = ", ".join(literal(str(file)) for file in files)
+    new = [file for load, file in loads.items() if load > seen]
+    if waiting or not new:
+        return bool(waiting)
+    listed = ", ".join(literal(str(file)) for file in new)
     (rows,) = duckdb.execute(
         f"select count(*) from read_parquet([{listed}], hive_partitioning = false)"
         f" where _problem is null or _problem not like '{MARK}%'"
     ).fetchone()
     return rows > 0
+
+
+def _loads(workspace: Path, entity: str) -> dict[int, Path]:
+    """Files of the lake by load number."""
+    files = sorted((workspace / "lake" / entity).glob("load_number=*/data.parquet"))
+    return {int(file.parent.name.partition("=")[2]): file for file in files}
 
 
 def _is_due(warehouse: duckdb.DuckDBPyConnection, entities: list[Entity], done: int) -> bool:
@@ -747,8 +747,7 @@ def _rewrite_lake(
             f" from staging.base_landing__{entity.name}"
             " where _erased is not null and _fate <> 'withdrawn'"
         )
-        for file in sorted((workspace / "lake" / entity.name).glob("load_number=*/data.parquet")):
-            load = int(file.parent.name.partition("=")[2])
+        for load, file in _loads(workspace, entity.name).items():
             found = _differing(warehouse, file, load)
             if not found:
                 continue
