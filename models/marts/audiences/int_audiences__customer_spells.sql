@@ -177,7 +177,6 @@ stages as (
         model as name,
         stage as value,
         stage_rank,
-        next_stage,
         {{ quanyu.day_number('valid_from') }} as from_day,
         coalesce({{ quanyu.day_number('valid_to') }}, {{ far }}) as to_day,
         {{ quanyu.day_number('valid_from') }} as anchor_day,
@@ -194,6 +193,15 @@ stages as (
         {%- endif %}
 ),
 
+flow_stages as (
+    select * from stages
+    where name in (
+        select terms.name
+        from terms
+        where terms.subject = 'flow'
+    )
+),
+
 -- For flows the days in no stage are a stage of rank 0, before the first stay too.
 flow_states as (
     select
@@ -204,12 +212,7 @@ flow_states as (
         stage_rank,
         from_day,
         to_day
-    from stages
-    where name in (
-        select terms.name
-        from terms
-        where terms.subject = 'flow'
-    )
+    from flow_stages
     union all
     select
         brand_id,
@@ -219,12 +222,7 @@ flow_states as (
         0,
         to_day,
         lead(from_day, 1, {{ far }}) over (partition by name, brand_id, customer_key order by from_day)
-    from stages
-    where name in (
-        select terms.name
-        from terms
-        where terms.subject = 'flow'
-    )
+    from flow_stages
     union all
     select
         brand_id,
@@ -234,12 +232,7 @@ flow_states as (
         0,
         0,
         min(from_day)
-    from stages
-    where name in (
-        select terms.name
-        from terms
-        where terms.subject = 'flow'
-    )
+    from flow_stages
     group by brand_id, customer_key, name
 ),
 
