@@ -397,11 +397,14 @@ def _write(database: Path, draft: Path, memory_limit: str) -> tuple[dict, bool]:
 
 def _comment(connection: duckdb.DuckDBPyConnection, table: str, description: Description) -> None:
     """The descriptions as comments, so that a SQL client shows them beside the columns."""
-    connection.execute(f"comment on table {table} is {literal(description.text.strip())}")
     built = {row[0] for row in connection.execute(f"describe {table}").fetchall()}
-    for column, text in description.columns.items():
-        if column in built:
-            connection.execute(f'comment on column {table}."{column}" is {literal(text.strip())}')
+    comments = [f"comment on table {table} is {literal(description.text.strip())}"] + [
+        f'comment on column {table}."{column}" is {literal(text.strip())}'
+        for column, text in description.columns.items()
+        if column in built
+    ]
+    # One transaction: thousands of them would each wait for the disk.
+    connection.execute("; ".join(["begin", *comments, "commit"]))
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> dict[str, str]:

@@ -15,6 +15,8 @@ PROJECT = Path(__file__).parents[1]
 DAILY_BUILD = ["build", "--exclude-resource-type", "unit_test"]
 # What dbt says of a node whose inputs are those of its last build (macros/engine/unchanged.sql).
 UNCHANGED = "UNCHANGED"
+# A part of a run leaves no manifest of its own: a second to write, and that of the whole build follows.
+WITHOUT_ARTIFACTS = ["--no-write-json"]
 # dbt reads the same variable.
 MANIFEST = Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target")) / "manifest.json"
 
@@ -59,7 +61,8 @@ class Dbt:
     def compile_profiles(self, entities: Iterable[str]) -> dict[str, str]:
         """SQL of the gate's profile for each entity (analyses/gate_profile__<entity>.sql)."""
         names = {f"gate_profile__{entity}": entity for entity in entities}
-        result = self._invoke(["compile", "--log-level", "none", "--select", *names])
+        arguments = ["compile", "--log-level", "none", *WITHOUT_ARTIFACTS, "--select", *names]
+        result = self._invoke(arguments)
         return {names[r.node.name]: r.node.compiled_code for r in result.result}
 
     def build(
@@ -83,7 +86,13 @@ class Dbt:
         if threads:
             arguments += ["--threads", str(threads)]
         if select := [*select]:
-            arguments += ["--select", *select, "--exclude-resource-type", "test"]
+            arguments += [
+                "--select",
+                *select,
+                "--exclude-resource-type",
+                "test",
+                *WITHOUT_ARTIFACTS,
+            ]
         result = self._invoke(arguments, callback=progress, check=False)
         build, failed = Build(), []
         for node in result.result or []:

@@ -16,19 +16,26 @@
 {% endmacro %}
 
 
-{#- Fingerprint of what a node is made from, `code` being its text; none where it cannot be told. -#}
-{% macro inputs_of(node, code) %}
+{#- What is known of a node before it is built, told by one query, `code` being its text:
+
+      inputs        fingerprint of what it is made from; none where it cannot be told
+      is_noted      whether the ledger may know anything of it
+      is_unchanged  whether the node, built before from these inputs, is still there as it was built -#}
+{% macro look_at(node, code) %}
+    {%- set nothing = {'inputs': none, 'is_noted': true, 'is_unchanged': false} -%}
     {%- if not quanyu.built_is_kept() or node.config.get('meta', {}).get('always_build')
             or 'read_parquet(' in code -%}
-        {{ return(none) }}
+        {{ return(nothing) }}
     {%- endif -%}
     {%- set said = [code, tojson(node.config, sort_keys=true), tojson(node.get('columns', {}), sort_keys=true)] -%}
     {%- set reads = [] -%}
     {%- do quanyu.add_reads(node, reads) -%}
+    {%- set ledger = quanyu.built_ledger() -%}
     {%- set parts = [
         "select '' as node, version() as contents",
-        "select node, contents from " ~ quanyu.built_ledger() ~ " where contents is not null and node not like 'seed.%'"
+        "select node, contents from " ~ ledger ~ " where contents is not null and node not like 'seed.%'"
             ~ " and node in ('" ~ reads | join("', '") ~ "')",
+        "select 'inputs of itself', inputs from " ~ ledger ~ " where node = '" ~ node.unique_id ~ "'",
     ] -%}
     {%- for read in reads if graph.nodes[read].config.materialized != 'view' -%}
         {%- set known = graph.nodes[read] -%}
@@ -41,13 +48,25 @@
             {%- do parts.append("select 'rows of " ~ read ~ "', cast(count(*) as varchar) from " ~ relation) -%}
         {%- endif -%}
     {%- endfor -%}
+    {%- set itself = none if node.resource_type == 'test' else load_cached_relation(this) -%}
+    {%- if itself and not itself.is_view -%}
+        {%- do parts.append("select 'rows are there', cast((select count(*) from " ~ itself ~ ") = "
+            ~ adapter.quote('rows') ~ " as varchar) from " ~ ledger ~ " where node = '" ~ node.unique_id ~ "'") -%}
+    {%- endif -%}
     {%- set found = {} -%}
     {%- for row in run_query('select * from (' ~ parts | join(' union all ') ~ ') as told order by node').rows -%}
         {%- do found.update({row[0]: row[1]}) -%}
     {%- endfor -%}
-    {%- for read in reads if read not in found -%}{{ return(none) }}{%- endfor -%}
-    {%- for node, contents in found.items() -%}{%- do said.append(node ~ ' ' ~ contents) -%}{%- endfor -%}
-    {{ return(local_md5(said | join('\n'))) }}
+    {%- set is_noted = 'inputs of itself' in found -%}
+    {%- set inputs_before = found.pop('inputs of itself', none) -%}
+    {%- set rows_are_there = found.pop('rows are there', none) == 'true' -%}
+    {%- for read in reads if read not in found -%}{{ return(dict(nothing, is_noted=is_noted)) }}{%- endfor -%}
+    {%- for name, contents in found.items() -%}{%- do said.append(name ~ ' ' ~ contents) -%}{%- endfor -%}
+    {%- set inputs = local_md5(said | join('\n')) -%}
+    {%- set is_view = node.config.materialized == 'view' -%}
+    {{ return({'inputs': inputs, 'is_noted': is_noted, 'is_unchanged': inputs == inputs_before and not should_full_refresh() and (
+        node.resource_type == 'test' or itself is not none and itself.is_view == is_view
+        and (is_view or rows_are_there))}) }}
 {% endmacro %}
 
 
@@ -77,22 +96,9 @@
 {%- endmacro %}
 
 
-{#- Whether the node, built before from these inputs, is still there as it was built. -#}
-{% macro is_unchanged(inputs) %}
-    {%- if inputs is none or should_full_refresh() -%}{{ return(false) }}{%- endif -%}
-    {%- set rows = run_query("select " ~ adapter.quote('rows') ~ " from " ~ quanyu.built_ledger() ~ " where node = '"
-        ~ model.unique_id ~ "' and inputs = '" ~ inputs ~ "'").rows -%}
-    {%- if not rows -%}{{ return(false) }}{%- endif -%}
-    {%- if model.resource_type == 'test' -%}{{ return(true) }}{%- endif -%}
-    {%- set relation = load_cached_relation(this) -%}
-    {%- if relation is none or relation.is_view != (model.config.materialized == 'view') -%}{{ return(false) }}{%- endif -%}
-    {{ return(relation.is_view or quanyu.scalar('select count(*) from ' ~ relation) == rows[0][0]) }}
-{% endmacro %}
-
-
 {#- Before a build: from here on nothing is known of the node. -#}
-{% macro forget_built() %}
-    {%- if quanyu.built_is_kept() -%}
+{% macro forget_built(is_noted=true) %}
+    {%- if is_noted and quanyu.built_is_kept() -%}
         {%- do run_query("delete from " ~ quanyu.built_ledger() ~ " where node = '" ~ model.unique_id ~ "'") -%}
     {%- endif -%}
 {% endmacro %}
@@ -130,13 +136,13 @@
 
 
 {% materialization table, adapter='duckdb', supported_languages=['sql', 'python'] %}
-    {%- set inputs = quanyu.inputs_of(model, model.compiled_code) -%}
-    {%- if quanyu.is_unchanged(inputs) -%}
+    {%- set known = quanyu.look_at(model, model.compiled_code) -%}
+    {%- if known.is_unchanged -%}
         {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
         {{ return({'relations': [this.incorporate(type='table')]}) }}
     {%- endif -%}
-    {%- do quanyu.forget_built() -%}
-    {%- set known = load_cached_relation(this) -%}
+    {%- do quanyu.forget_built(known.is_noted) -%}
+    {%- set there = load_cached_relation(this) -%}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set successor = make_intermediate_relation(target_relation) -%}
     {%- do drop_relation_if_exists(load_cached_relation(successor)) -%}
@@ -146,12 +152,12 @@
         {{- create_table_as(False, successor, model.compiled_code, model.language) }}
     {%- endcall -%}
     {#- Not by adapter.rename_relation and its like: each looks every macro up anew, seven percent of a small build. -#}
-    {%- do run_query(('drop ' ~ known.type ~ ' ' ~ known ~ '; ' if known else '')
+    {%- do run_query(('drop ' ~ there.type ~ ' ' ~ there ~ '; ' if there else '')
         ~ 'alter table ' ~ successor ~ ' rename to ' ~ adapter.quote(this.identifier)) -%}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {%- do adapter.commit() -%}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {%- do quanyu.note_built(inputs, quanyu.contents_of_table(this), '(select count(*) from ' ~ this ~ ')') -%}
+    {%- do quanyu.note_built(known.inputs, quanyu.contents_of_table(this), '(select count(*) from ' ~ this ~ ')') -%}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 
@@ -159,28 +165,28 @@
 {#- Its compiled text holds numbers of refreshes, so the code as written stands for it: a changed macro reaches rows that are
     there with `--full-refresh` only, in any case. -#}
 {% materialization incremental, adapter='duckdb', supported_languages=['sql', 'python'] %}
-    {%- set inputs = quanyu.inputs_of(model, model.raw_code ~ tojson(invocation_args_dict.vars)) -%}
-    {%- if quanyu.is_unchanged(inputs) -%}
+    {%- set known = quanyu.look_at(model, model.raw_code ~ tojson(invocation_args_dict.vars)) -%}
+    {%- if known.is_unchanged -%}
         {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
         {{ return({'relations': [this.incorporate(type='table')]}) }}
     {%- endif -%}
-    {%- do quanyu.forget_built() -%}
+    {%- do quanyu.forget_built(known.is_noted) -%}
     {%- set result = dbt.materialization_incremental_duckdb() -%}
     {%- do quanyu.note_built(
-        inputs, quanyu.contents_of_incremental(this), '(select count(*) from ' ~ this ~ ')') -%}
+        known.inputs, quanyu.contents_of_incremental(this), '(select count(*) from ' ~ this ~ ')') -%}
     {{ return(result) }}
 {% endmaterialization %}
 
 
 {% materialization view, adapter='duckdb' %}
-    {%- set inputs = quanyu.inputs_of(model, model.compiled_code) -%}
-    {%- if quanyu.is_unchanged(inputs) -%}
+    {%- set known = quanyu.look_at(model, model.compiled_code) -%}
+    {%- if known.is_unchanged -%}
         {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
         {{ return({'relations': [this.incorporate(type='view')]}) }}
     {%- endif -%}
-    {%- do quanyu.forget_built() -%}
+    {%- do quanyu.forget_built(known.is_noted) -%}
     {%- set result = dbt.materialization_view_default() -%}
-    {%- do quanyu.note_built(inputs, "'" ~ (inputs or 'refresh ' ~ quanyu.refresh_number()) ~ "'") -%}
+    {%- do quanyu.note_built(known.inputs, "'" ~ (known.inputs or 'refresh ' ~ quanyu.refresh_number()) ~ "'") -%}
     {{ return(result) }}
 {% endmaterialization %}
 
@@ -189,9 +195,10 @@
 {% materialization seed, adapter='duckdb' %}
     {%- set inputs = local_md5(model.checksum.checksum ~ tojson(model.config, sort_keys=true) ~ tojson(
         model.columns, sort_keys=true)) if model.checksum.name == 'sha256' else none -%}
-    {%- if quanyu.built_is_kept() and quanyu.is_unchanged(inputs) and quanyu.scalar(
-            'select contents = ' ~ quanyu.contents_of(this) ~ ' from ' ~ quanyu.built_ledger() ~ " where node = '"
-            ~ model.unique_id ~ "'") -%}
+    {%- set there = load_cached_relation(this) -%}
+    {%- if quanyu.built_is_kept() and inputs and there and not there.is_view and not should_full_refresh()
+            and run_query('select 1 from ' ~ quanyu.built_ledger() ~ " where node = '" ~ model.unique_id ~ "' and inputs = '"
+                ~ inputs ~ "' and contents = " ~ quanyu.contents_of(this)).rows -%}
         {%- do store_result('agate_table', response='OK', agate_table=run_query('select 1 as unchanged limit 0')) -%}
         {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
         {{ return({'relations': [this.incorporate(type='table')]}) }}
@@ -205,19 +212,30 @@
 
 {#- A test that passed on the same rows passes again. -#}
 {% materialization test, adapter='duckdb' %}
-    {%- set inputs = none if flags.WHICH != 'build' or should_store_failures()
-        else quanyu.inputs_of(model, model.compiled_code) -%}
-    {%- if quanyu.is_unchanged(inputs) -%}
+    {%- set known = {'inputs': none, 'is_noted': true, 'is_unchanged': false} if flags.WHICH != 'build' or should_store_failures()
+        else quanyu.look_at(model, model.compiled_code) -%}
+    {%- if known.is_unchanged -%}
         {%- do store_raw_result('main', message='UNCHANGED', code='UNCHANGED', rows_affected='0',
-            agate_table=run_query('select 0 as failures, false as should_warn, false as should_error')) -%}
+            agate_table=quanyu.no_failures()) -%}
         {{ return({'relations': []}) }}
     {%- endif -%}
-    {%- do quanyu.forget_built() -%}
+    {%- do quanyu.forget_built(known.is_noted) -%}
     {%- set result = dbt.materialization_test_default() -%}
-    {%- if inputs and load_result('main').table.rows[0][0] == 0 -%}
-        {%- do quanyu.note_built(inputs, 'null') -%}
+    {%- if known.inputs and load_result('main').table.rows[0][0] == 0 -%}
+        {%- do quanyu.note_built(known.inputs, 'null') -%}
         {#- The query of the test began a transaction that nobody else ends. -#}
         {%- do adapter.commit() -%}
     {%- endif -%}
     {{ return(result) }}
 {% endmaterialization %}
+
+
+{#- What a test without failures answers, asked for once. -#}
+{% macro no_failures() %}
+    {%- set remembered = quanyu.remembered() -%}
+    {%- if 'no_failures' not in remembered -%}
+        {%- do remembered.update({
+            'no_failures': run_query('select 0 as failures, false as should_warn, false as should_error')}) -%}
+    {%- endif -%}
+    {{ return(remembered.no_failures) }}
+{% endmacro %}

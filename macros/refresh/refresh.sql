@@ -15,6 +15,7 @@
             ~ ', ' ~ adapter.quote('rows') ~ ' bigint)') -%}
         {%- do adapter.cache_added(built) -%}
         {%- do run_query('insert into ' ~ ledger ~ ' select coalesce(max(refresh_number), 0) + 1 from ' ~ ledger) -%}
+        {%- do quanyu.remembered().pop('refresh_number', none) -%}
     {%- endif -%}
 {% endmacro %}
 
@@ -22,8 +23,20 @@
 {#- Number of this refresh. -#}
 {% macro refresh_number() %}
     {%- if not execute -%}{{ return(0) }}{%- endif -%}
-    {%- set ledger = adapter.get_relation(database=target.database or none, schema='audit', identifier='refreshes') -%}
-    {{ return(quanyu.scalar('select max(refresh_number) from ' ~ ledger) if ledger else 0) }}
+    {%- set remembered = quanyu.remembered() -%}
+    {%- if 'refresh_number' not in remembered -%}
+        {%- set ledger = adapter.get_relation(database=target.database or none, schema='audit', identifier='refreshes') -%}
+        {%- do remembered.update({
+            'refresh_number': quanyu.scalar('select max(refresh_number) from ' ~ ledger) if ledger else 0}) -%}
+    {%- endif -%}
+    {{ return(remembered.refresh_number) }}
+{% endmacro %}
+
+
+{#- What this invocation of dbt has found out and every node would ask for again: a dict. The graph is the one thing that
+    the nodes of an invocation share. -#}
+{% macro remembered() %}
+    {{- return(graph.setdefault('remembered by ' ~ invocation_id, {})) -}}
 {% endmacro %}
 
 

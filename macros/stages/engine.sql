@@ -38,9 +38,19 @@
 {#- {atoms: [{key, bit, source, name, value_from, value_below, value_unknown}], rulesets: [{model, version, from_day,
     to_day, is_published, stages: [{stage, rank, groups: [[condition]]}] by falling rank}], hash}.
     A condition: {kind: last | second | cycle | sum | live, mask, days (of the window; '' = ever), measure, least}.
-    Stops with a sentence when the seeds contradict each other. -#}
+    Stops with a sentence when the seeds contradict each other. Made once per invocation: whoever asks for it depends on
+    the seeds, so they have been loaded. -#}
 {% macro stage_plan() %}
     {%- if not execute -%}{{ return({'atoms': [], 'rulesets': [], 'hash': 0}) }}{%- endif -%}
+    {%- set remembered = quanyu.remembered() -%}
+    {%- if 'stage_plan' not in remembered -%}
+        {%- do remembered.update({'stage_plan': quanyu.read_stage_plan()}) -%}
+    {%- endif -%}
+    {{ return(remembered.stage_plan) }}
+{% endmacro %}
+
+
+{% macro read_stage_plan() %}
     {%- set behaviours = {} -%}
     {%- for row in quanyu.seed_rows('stage_behaviours',
             ['behaviour', 'source', 'name', 'value_from', 'value_below', 'value_unknown'],

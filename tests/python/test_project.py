@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,39 @@ def test_the_models_know_no_engine(models):
         code = re.sub(r"--.*", "", model["raw_code"])
         assert not re.search(only_duckdb, code), model["original_file_path"]
         assert "target.type" not in code, model["original_file_path"]
+
+
+def test_whoever_asks_for_the_stage_plan_is_built_after_the_rules_it_is_made_of():
+    """The plan is made once per invocation of dbt: read too early, it would be that of yesterday's rules for all."""
+    manifest = manifest_of([])
+    rules = {
+        f"seed.quanyu.{name}"
+        for name in ("stage_behaviours", "event_types", "stage_rules", "stages", "stage_models")
+    }
+
+    def reached(start: list[str], steps: Callable[[str], list[str]]) -> set[str]:
+        found: set[str] = set()
+        while start := [name for name in start if name not in found]:
+            found |= {*start}
+            start = [after for name in start for after in steps(name)]
+        return found
+
+    def macros(name: str) -> list[str]:
+        macro = manifest.macros.get(name)
+        return macro.depends_on.macros if macro else []
+
+    def above(name: str) -> list[str]:
+        return manifest.nodes[name].depends_on_nodes if name in manifest.nodes else []
+
+    asking = [
+        node
+        for node in manifest.nodes.values()
+        if "macro.quanyu.stage_plan" in reached([*node.depends_on_macros], macros)
+        and node.resource_type != "operation"
+    ]
+    assert {"customer_day", "int_stages__stays", "fast_drivers"} <= {node.name for node in asking}
+    for node in asking:
+        assert rules <= reached([node.unique_id], above), node.original_file_path
 
 
 def tracked_files() -> list[Path]:
