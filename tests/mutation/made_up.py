@@ -25,11 +25,12 @@ import test_rfm  # noqa: E402
 import test_shared_devices  # noqa: E402
 import test_star  # noqa: E402
 import test_value  # noqa: E402
+import value_world  # noqa: E402
 from star_world import hundred_brands  # noqa: E402
 
 from tests.mutation import units  # noqa: E402
 from tests.mutation.worlds import Check, FunctionWorld, World, relations  # noqa: E402
-from tests.oracle import campaigns, growth, scenarios, star  # noqa: E402
+from tests.oracle import campaigns, growth, scenarios, star, value  # noqa: E402
 
 
 def nodes(workspace: Path, models: list[str], variables: str = "{}") -> list:
@@ -145,9 +146,10 @@ def rfm_worlds(workspace: Path, populations: int = 12) -> Iterator[World]:
 
 
 def value_worlds(workspace: Path) -> Iterator[World]:
-    """The handful of customers of test_value, before any event and after each."""
+    """The random brands of value_world, and the handful of customers of test_value before any event and after each."""
     found = nodes(workspace, test_value.MODELS, test_value.VARIABLES)
     models = code(found, test_value.MODELS)
+    yield random_value_world({name: models[name] for name in test_value.SECOND}, found)
     histories = {"before any event": {}} | test_value.HISTORIES
     for event, changes in histories.items():
         warehouse = test_value.run(models, **({"orders": test_value.BASE} | changes))
@@ -168,6 +170,22 @@ def value_worlds(workspace: Path) -> Iterator[World]:
     default = workspace / "default"
     models = code(nodes(default, test_value.MODELS), test_value.MODELS)
     yield from units.unit_worlds(default / "target" / "manifest.json", models)
+
+
+def random_value_world(models: dict[str, str], found: list) -> World:
+    connection = value_world.random_brands(models).connection
+    world = World("value, random brands", connection, placed(models, value_world.schema))
+    answers = value.answers(value.Facts(world.ask, min_gaps=1))
+    for relation, rows in answers.items():
+        world.checks.append(
+            Check(
+                f"{relation} by hand (tests/oracle/value.py)",
+                {relation},
+                partial(value.differences, relation, rows, world.ask),
+            )
+        )
+    world.add_dbt_checks(found)
+    return world.ready()
 
 
 def fast_world(workspace: Path) -> FunctionWorld:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+import value_world
 from compiled import Warehouse, clv_fits, compiled
+
+from tests.oracle import value
 
 MODELS = [
     "int_rfm__observation_dates", "rfm_customers", "rfm_segments", "rfm_cross", "rfm_migration",
@@ -15,6 +18,14 @@ MODELS = [
     "int_value__cycles", "int_value__person_cycles", "int_value__contacts", "int_value__reminder_messages",
     "fct_consent_spells", "int_value__reach", "repurchase_cycles", "repurchase_reminders", "reminder_backtest",
     "churn_warnings",
+    "churn_backtest", "churn_saves", "int_value__active_spells", "churn_rates", "clv_planning", "int_value__acquisitions",
+    "int_value__money_days", "retention_cohorts", "repurchase_cohorts", "unit_economics",
+]  # fmt: skip
+# Those with a second implementation, on facts and on CLV that are given.
+SECOND = [
+    "int_value__observations", "int_value__purchase_days", "int_value__category_days", "int_value__gaps",
+    "int_value__cycles", "int_value__person_cycles", "int_value__contacts", "int_value__reminder_messages",
+    "int_value__reach", "repurchase_cycles", "repurchase_reminders", "reminder_backtest", "churn_warnings",
     "churn_backtest", "churn_saves", "int_value__active_spells", "churn_rates", "clv_planning", "int_value__acquisitions",
     "int_value__money_days", "retention_cohorts", "repurchase_cohorts", "unit_economics",
 ]  # fmt: skip
@@ -493,6 +504,15 @@ def clv_customers(warehouse: Warehouse, fit: str) -> dict[int, tuple]:
             cast(repeat_amount as double) from lifecycle.int_clv__customers where fit_name = '{fit}'"""
         )
     }
+
+
+def test_random_brands_are_what_the_second_implementation_makes_of_their_facts(models):
+    warehouse = value_world.random_brands({name: models[name] for name in SECOND})
+    expected = value.answers(value.Facts(warehouse.rows, min_gaps=1))
+    tables = {f"{value_world.schema(name)}.{name}" for name in SECOND}
+    assert set(expected) == tables
+    for table in sorted(tables):
+        assert value.differences(table, expected[table], warehouse.rows) == []
 
 
 def test_purchase_days_count_and_the_calibration_knows_nothing_of_the_holdout(models):

@@ -61,17 +61,24 @@ numbers as (
     {{ quanyu.whole_numbers(0, var('churn_months')) }}
 ),
 
+-- The latest months, not the first: of an old brand the present would be missing.
+calendar as (
+    select
+        cast({{ dbt.dateadd('month', '-1 * numbers.n', dbt.date_trunc('month', 'as_of.as_of_date')) }} as date)
+            as churn_month
+    from numbers
+    cross join as_of
+),
+
 months as (
     select
         firsts.brand_id,
         firsts.relationship,
-        cast({{ dbt.dateadd('month', 'numbers.n', 'firsts.first_month') }} as date) as churn_month
+        calendar.churn_month
     from firsts
-    cross join numbers
+    inner join calendar on firsts.first_month <= calendar.churn_month
     cross join as_of
-    where
-        cast({{ dbt.last_day(dbt.dateadd('month', 'numbers.n', 'firsts.first_month'), 'month') }} as date)
-        <= as_of.as_of_date
+    where cast({{ dbt.last_day('calendar.churn_month', 'month') }} as date) <= as_of.as_of_date
 ),
 
 -- Spells of one person do not overlap, so spells live at the end of a day are people.
@@ -80,18 +87,18 @@ counted as (
         months.brand_id,
         months.relationship,
         months.churn_month,
-        coalesce(monthly.gained, 0) as gained_customers,
-        coalesce(monthly.lost, 0) as lost_customers,
-        coalesce(sum(monthly.gained - monthly.ended) over (
-            partition by months.brand_id, months.relationship order by months.churn_month
-            rows between unbounded preceding and 1 preceding
-        ), 0) as base_customers
+        coalesce(sum(case when monthly.flow_month = months.churn_month then monthly.gained end), 0) as gained_customers,
+        coalesce(sum(case when monthly.flow_month = months.churn_month then monthly.lost end), 0) as lost_customers,
+        coalesce(
+            sum(case when monthly.flow_month < months.churn_month then monthly.gained - monthly.ended end), 0
+        ) as base_customers
     from months
     left join monthly
         on
             months.brand_id = monthly.brand_id
             and months.relationship = monthly.relationship
-            and months.churn_month = monthly.flow_month
+            and months.churn_month >= monthly.flow_month
+    group by months.brand_id, months.relationship, months.churn_month
 ),
 
 churn_rates as (

@@ -18,15 +18,21 @@ flows as (
     from {{ ref('fct_orders') }}
     where valid_from <= (select as_of.as_of_date from {{ ref('as_of') }} as as_of)
     union all
-    -- A refund without an order lowers its day on both bases: there is no order to lower.
+    -- A refund without an order lowers its day on both bases: there is no order to lower. The money of an order that
+    -- never counted (cancelled, and paid back) never came in, and its refund takes nothing out.
     select
-        brand_id,
-        customer_key,
-        refunded_on as flow_date,
+        refunds.brand_id,
+        refunds.customer_key,
+        refunds.refunded_on as flow_date,
         0 as order_count,
-        case when is_linked then 0 else -refund_amount end as order_date_amount,
-        -refund_amount as refund_date_amount
-    from {{ ref('fct_refunds') }}
+        case when refunds.is_linked then 0 else -refunds.refund_amount end as order_date_amount,
+        -refunds.refund_amount as refund_date_amount
+    from {{ ref('fct_refunds') }} as refunds
+    left join {{ ref('fct_orders') }} as orders
+        on refunds.source_system = orders.source_system and refunds.order_id = orders.order_id
+    where
+        not refunds.is_linked
+        or orders.valid_from <= (select as_of.as_of_date from {{ ref('as_of') }} as as_of)
 ),
 
 int_value__money_days as (
