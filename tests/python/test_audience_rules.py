@@ -590,7 +590,7 @@ def models(tmp_path_factory) -> dict[str, str]:
     return compiled(tmp_path_factory.mktemp("audiences"), MODELS)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_every_rule_means_on_every_day_what_a_look_at_the_day_says(models, seed):
     case = Case(seed)
     for name, sql in models.items():
@@ -599,7 +599,7 @@ def test_every_rule_means_on_every_day_what_a_look_at_the_day_says(models, seed)
     assert not case.wrong_tags()
     assert not case.wrong_audiences()
     theirs = {place: spells for place, spells in case.audiences.items() if spells}
-    assert len({name for name, *_ in theirs}) > 60 and sum(map(len, theirs.values())) > 1000
+    assert len({name for name, *_ in theirs}) > 85 and sum(map(len, theirs.values())) > 1500
 
 
 class Case:
@@ -697,18 +697,25 @@ def random_case(seed: int) -> tuple[dict, dict, dict, dict]:
         f"a{n}": random_rules(chance, subjects=[*SUBJECTS, "tag"], names={"tag": list(tags)})
         for n in range(24)
     }
-    # Whatever can be asked about is asked about, and one question by two audiences.
+    # Whatever can be asked about is asked about, one question by two audiences.
     for subject, names in NAMES.items():
         for name in sorted(set(names)):
-            plain[f"{subject}_{name}"] = one(subject, name)
+            for value in sorted({"", *VALUES.get((subject, name), [])}):
+                if value or subject != "flow":
+                    plain[f"{subject}_{name}_{value}"] = one(subject, name, value=value)
     for name in ("behaviour_login", "behaviour_praise", "order_purchase", "message_sent"):
         twice = {"measure": "events", "min_value": 2, "max_value": None, "days_ago": None}
         plain[f"{name}_twice"] = one(*name.split("_"), **twice)
         plain[f"{name}_again"] = plain[f"{name}_twice"]
-    for tag in ("v_stage", "v5", "manual"):
-        plain[f"tag_{tag}"] = [
-            [dict.fromkeys(CONDITION) | {"subject": "tag", "name": tag, "value": "", "channel": "", "rule_group": 1, "condition": 1}]
-        ]  # fmt: skip
+    for tag, value in (
+        ("v_stage", ""),
+        ("v_stage", "A|C"),
+        ("v5", ""),
+        ("manual", ""),
+        ("manual", "x"),
+    ):
+        bare = {"subject": "tag", "name": tag, "value": value, "channel": "", "rule_group": 1, "condition": 1}  # fmt: skip
+        plain[f"tag_{tag}_{value}"] = [[dict.fromkeys(CONDITION) | bare]]
     composed = {
         f"c{n}": [
             [c | {"subject": "audience", "name": chance.choice(list(plain))} | dict.fromkeys(["value", "channel"], "") | dict.fromkeys(["measure", "min_value", "max_value"]) if i == 0 else c
