@@ -224,6 +224,7 @@ def audience_worlds(workspace: Path) -> Iterator[World]:
         here = placed(models, lambda name: "lifecycle")
         world = World(f"random rules {seed}", case.warehouse.connection, here)
         for table, wrong in (
+            ("lifecycle.int_audiences__cart_spells", case.wrong_carts),
             ("lifecycle.int_audiences__tag_spells", case.wrong_tags),
             ("lifecycle.int_audiences__spells", case.wrong_audiences),
         ):

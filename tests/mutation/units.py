@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def _type(name: str, values: list) -> str:
         return "boolean"
     if found and all(isinstance(v, int) for v in found):
         return "bigint"
-    if found and all(isinstance(v, (int, float)) for v in found):
+    if found and all(isinstance(v, (int, float, Decimal)) for v in found):
         return "double"
     if found and all(re.fullmatch(r"\d{4}-\d\d-\d\d", str(v)) for v in found):
         return "date"

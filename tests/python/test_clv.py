@@ -176,12 +176,18 @@ PARAMETERS = {
     "all alike": (1.2, 12.0, 900.0, 2500.0),
     "steady buyers": (60.0, 300.0, 0.8, 2.0),
     "series of negative terms": (3.0, 15.0, 0.5, 0.7),
+    "two negative ratios": (1.7, 20.0, 0.5, 0.7),
+    "first ratio is zero": (0.25, 20.0, 0.5, 0.75),
+    "second ratio is zero": (1.25, 20.0, 0.5, 0.75),
 }
 HISTORIES = [(0, 0), (0, 1), (0, 400), (1, 1), (1, 300), (2, 272), (7, 30), (40, 365), (250, 720)]
 
 
 PREDICTIONS = ["int_clv__models", "int_clv__expected_orders", "int_clv__predictions"]
-# 273 days is no published horizon: the calibration predicts its hold-out, so that is made 273 days long.
+# 273 days is no published horizon: the calibration predicts its hold-out, so that is made 273 days long. Its customers are of
+# a brand that has another fit as of today: x, t_x, T, the first as METRICS section 14 has it, the second with a history
+# that is among HISTORIES too.
+CALIBRATED = [(2, 213, 272), (1, 226, 300)]
 HORIZON_273 = "{clv_holdout_days: 273}"
 
 
@@ -217,25 +223,25 @@ def predicted_by(sql: dict[str, str]) -> Warehouse:
             for n, (x, age) in enumerate(HISTORIES)
         ]
         execute("insert into lifecycle.int_clv__customers values ('as_of', ?, ?, ?, ?, ?, ?)", rows)
+    # Another customer with a history that is there already, but for the recency.
+    execute(
+        "insert into lifecycle.int_clv__customers values ('as_of', 'cdnow', ?, 7, 12, 30, 245)",
+        [(99,)],
+    )
     four = zip(("r", "alpha", "a", "b"), PARAMETERS["metrics"], strict=True)
     execute(
-        "insert into lifecycle.int_clv__fits values ('calibration', 'worked', ?, ?, true)",
-        [*four, ("p", 6.25), ("q", 3.74), ("v", 15.44)],
+        "insert into lifecycle.int_clv__fits values ('calibration', 'cdnow', ?, ?, true)",
+        [*four, ("p", 6.25), ("q", 1.0), ("v", 15.44)],
     )
     execute(
-        "insert into lifecycle.int_clv__customers values (?, ?, 1, 2, 213, 272, 70)",
-        [("calibration", "worked")],
+        "insert into lifecycle.int_clv__customers values ('calibration', 'cdnow', ?, ?, ?, ?, 70)",
+        [(n, *history) for n, history in enumerate(CALIBRATED)],
     )
     warehouse.table(
         "lifecycle.int_clv__frequency_groups", "select * from lifecycle.int_clv__customers"
     )
     for name, query in sql.items():
         warehouse.table(f"lifecycle.{name}", query)
-    warehouse.table(
-        "lifecycle.int_clv__worked_value",
-        """select p_alive, expected_orders_if_alive from lifecycle.int_clv__predictions
-        join lifecycle.int_clv__expected_orders using (fit_name, brand_id) where brand_id = 'worked'""",
-    )
     warehouse.expected_orders = sql["int_clv__expected_orders"]
     return warehouse
 
@@ -292,11 +298,30 @@ def test_worked_values_of_the_metrics_page(predicted):
     """METRICS section 14, its weeks as days: x=2, t_x=213, T=272, 39 weeks = 273 days ahead."""
     four = PARAMETERS["metrics"]
     (alive, orders) = predicted.rows(
-        """select p_alive, expected_orders_if_alive from lifecycle.int_clv__worked_value"""
+        """select p_alive, expected_orders_if_alive from lifecycle.int_clv__predictions
+        join lifecycle.int_clv__expected_orders using (fit_name, brand_id, bg_frequency)
+        where fit_name = 'calibration' and bg_frequency = 2"""
     )[0]
     assert alive == pytest.approx(0.7259, abs=1e-3)
     assert orders * alive == pytest.approx(1.2235, abs=1e-3)
     assert orders == pytest.approx(oracle.expected_orders_if_alive(*four, 2, 272, 273), abs=1e-8)
+
+
+def test_a_fit_predicts_by_its_own_parameters_and_its_customers_alone(predicted):
+    """The calibration of a brand that has a fit of today too. Its mean order value has no limit, so there is none."""
+    rows = predicted.rows(
+        """select customer_key, p_alive, expected_orders_holdout, expected_order_value, expected_orders_365d
+        from lifecycle.int_clv__predictions where fit_name = 'calibration' order by customer_key"""
+    )
+    four = PARAMETERS["metrics"]
+    assert [row[0] for row in rows] == [0, 1]
+    for (_, alive, orders, value, year), (x, t_x, age) in zip(rows, CALIBRATED, strict=True):
+        assert alive == pytest.approx(oracle.p_alive(*four, x, t_x, age), abs=1e-9)
+        expected = oracle.expected_orders_if_alive(*four, x, age, 273) * oracle.p_alive(
+            *four, x, t_x, age
+        )
+        assert orders == pytest.approx(expected, abs=1e-8)
+        assert value is None and year is None
 
 
 def test_customer_predictions_follow_the_formulas(predicted):
@@ -304,8 +329,10 @@ def test_customer_predictions_follow_the_formulas(predicted):
         """select p.brand_id, c.bg_frequency, c.bg_recency, c.bg_age, c.repeat_amount, p.p_alive,
         p.expected_orders_365d, p.expected_order_value, p.discounted_value
         from lifecycle.int_clv__predictions as p
-        join lifecycle.int_clv__customers as c using (brand_id, customer_key) where p.brand_id in ('cdnow', 'young')"""
+        join lifecycle.int_clv__customers as c using (fit_name, brand_id, customer_key)
+        where p.brand_id in ('cdnow', 'young') and p.fit_name = 'as_of'"""
     )
+    assert len(rows) == 2 * len(HISTORIES) + 1
     for brand, x, t_x, age, amount, alive, orders, value, discounted in rows:
         four, money = PARAMETERS[brand], (6.25, 3.74, 15.44)
         mean = float(amount) / x if x else 0.0

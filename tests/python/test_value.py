@@ -32,7 +32,7 @@ SECOND = [
 AS_OF = dt.date(2026, 6, 30)
 # A handful of customers must do for a cycle and for CLV, whose parameters are given: what moves is the data.
 VARIABLES = """{repurchase_min_gaps: 1, clv_min_repeat_buyers: 1, clv_max_backtest_error: 1000,
-    clv_min_backtest_lift: 0, clv_min_cycles: 0, rfm_history_months: 1}"""
+    clv_min_backtest_lift: 0, rfm_history_months: 1}"""
 PARAMETERS = {
     "r": 0.243,
     "alpha": 30.9,

@@ -55,6 +55,7 @@ bought as (
         valid_orders.to_day,
         valid_orders.from_day as anchor_day,
         1 as weight,
+        valid_orders.source_system,
         valid_orders.order_id
     from valid_orders
     inner join order_products
@@ -72,6 +73,7 @@ bought as (
         valid_orders.to_day,
         valid_orders.from_day as anchor_day,
         1 as weight,
+        valid_orders.source_system,
         valid_orders.order_id
     from valid_orders
     inner join order_products
