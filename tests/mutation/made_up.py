@@ -71,6 +71,9 @@ def growth_world(workspace: Path, brands: int = 100) -> World:
                 facts,
             )
         )
+    roles = "reference.growth_event_roles"
+    wrong = partial(growth.wrong_roles, connection, roles)
+    world.checks.append(Check("roles by hand (tests/oracle/growth.py)", {roles}, wrong))
     for law, sql in test_growth.IDENTITIES.items():
         world.checks.append(Check(f"identity: {law}", relations(sql), partial(world.ask, sql)))
     world.add_dbt_checks(found)
