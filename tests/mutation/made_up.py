@@ -117,6 +117,9 @@ def star_worlds(workspace: Path, pairs: int = 40) -> Iterator[World]:
         compare = partial(star.differences, table, keys[table], expected, world.ask)
         name = f"{table} by hand (tests/oracle/star.py)"
         world.checks.append(Check(name, {f"marts.{table}"}, compare, facts))
+    part = test_star.PART_OF_A_WHOLE
+    name = "a part is no more than its whole (tests/python/test_star.py)"
+    world.checks.append(Check(name, relations(part), partial(world.ask, part)))
     world.add_dbt_checks(found)
     yield world.ready()
 

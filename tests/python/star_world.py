@@ -1,4 +1,4 @@
-"""A hundred random brands in one made-up warehouse, for STAR, campaigns, products and attribution: 82 days with the traps of
+"""A hundred random brands in one made-up warehouse, for STAR, campaigns, products and attribution: 114 days with the traps of
 these marts. Ties in a second, days on an edge, refunds in part, in full and too late, unknown channels, anonymous orders,
 contacts won, lost and won again, stays end to end, campaigns that end 30 and 60 days before the as-of date, hold-outs,
 dead numbers, unsubscriptions, tiers that rise and fall."""
@@ -14,7 +14,7 @@ from compiled import Warehouse
 from tests.oracle.star import LAYERS
 
 AS_OF = dt.date(2026, 6, 18)
-START = dt.date(2026, 3, 28)
+START = dt.date(2026, 2, 25)
 PAIRS = 50  # of brands that share their customers
 EDGES = [dt.date(2026, 4, 1), dt.date(2026, 4, 19), dt.date(2026, 4, 30), dt.date(2026, 5, 19),
     dt.date(2026, 5, 30), dt.date(2026, 5, 31), AS_OF]  # fmt: skip
@@ -109,6 +109,7 @@ class Pair:
         if number % 2:
             self.shelf(self.brands[0])
             self.trial(self.brands[0])
+            self.early(self.brands[0])
             self.invited(self.brands[1])
             self.back_after_thirty_days(self.brands[1])
         rows.add(
@@ -159,6 +160,16 @@ class Pair:
             )  # fmt: skip
             if n in (1, 2):
                 self.purchase(brand, key, "trial", dt.date(2026, 5, 6 + n))
+
+    def early(self, brand: str) -> None:
+        """Somebody is met on the first day, in a month of which ninety days are seen, and buys three times in them; the month
+        has cost something."""
+        for back in (0, 20, 40):
+            self.purchase(brand, self.keys[4], f"early{back}", START + dt.timedelta(back))
+        on = START + dt.timedelta(1)
+        self.rows.add(
+            "staging.stg_landing__campaign_costs", f"{brand}-ads", on, "ads", 100, 10, 12
+        )  # fmt: skip
 
     def invited(self, brand: str) -> None:
         """A member since the first day has brought in all the others."""
@@ -440,7 +451,7 @@ def hundred_brands(pairs: int = PAIRS, people: int = 4) -> Warehouse:
     for name, first, last in (
         ("618", dt.date(2026, 5, 31), dt.date(2026, 6, 20)),
         ("own_day", dt.date(2026, 6, 10), AS_OF),
-        ("38", dt.date(2026, 3, 1), dt.date(2026, 3, 8)),
+        ("38", dt.date(2026, 2, 1), dt.date(2026, 2, 8)),
         ("midweek", dt.date(2026, 5, 12), dt.date(2026, 5, 14)),
         ("fourth", START + dt.timedelta(28), START + dt.timedelta(30)),
         ("today", AS_OF, AS_OF + dt.timedelta(5)),
