@@ -72,6 +72,9 @@ def growth_world(workspace: Path, brands: int = 100) -> World:
                 facts,
             )
         )
+    roles = "reference.growth_event_roles"
+    wrong = partial(growth.wrong_roles, connection, roles)
+    world.checks.append(Check("roles by hand (tests/oracle/growth.py)", {roles}, wrong))
     for law, sql in test_growth.IDENTITIES.items():
         world.checks.append(Check(f"identity: {law}", relations(sql), partial(world.ask, sql)))
     world.add_dbt_checks(found)
@@ -115,6 +118,9 @@ def star_worlds(workspace: Path, pairs: int = 40) -> Iterator[World]:
         compare = partial(star.differences, table, keys[table], expected, world.ask)
         name = f"{table} by hand (tests/oracle/star.py)"
         world.checks.append(Check(name, {f"marts.{table}"}, compare, facts))
+    part = test_star.PART_OF_A_WHOLE
+    name = "a part is no more than its whole (tests/python/test_star.py)"
+    world.checks.append(Check(name, relations(part), partial(world.ask, part)))
     world.add_dbt_checks(found)
     yield world.ready()
 

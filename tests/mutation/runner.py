@@ -98,9 +98,9 @@ class Run:
             every = {id_: mutant for way in reversed(ways) for id_, mutant in way.items()}
             self.possible |= every.keys()
             began, counts = time.process_time(), Counter()
-            for mutant in chosen(list(every.values()), most):
-                if only and mutant.id not in only:
-                    continue
+            # What one group chose another may notice, though by its own SQL it would choose others.
+            asked = [every[id_] for id_ in sorted(only) if id_ in every]
+            for mutant in asked if only else chosen(list(every.values()), most):
                 verdict = self._verdict(mutant.id, worlds, ways)
                 counts[verdict.status] += 1
                 yield mutant, verdict, len(every)

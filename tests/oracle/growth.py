@@ -18,6 +18,17 @@ VISITS = PAGES | set(
     " cart_remove".split()
 )
 GRANTS, USES = {"coupon_claim", "points_earn"}, {"coupon_use", "sample_claim", "points_redeem"}
+# What a kind of touch-point is besides; kinds that stand nowhere are acts and nothing else.
+ROLES = {
+    "is_visit": VISITS,
+    "is_page_view": PAGES,
+    "is_login": {"login"},
+    "is_registration": {"register"},
+    "is_ad_click": {"ad_click"},
+    "is_live": {"live_watch"},
+    "is_benefit_grant": GRANTS,
+    "is_benefit_use": USES,
+}
 TALKLESS = {"wecom_add", "wecom_delete", "group_join", "group_leave", "follow", "unfollow"}
 KEEPS = [1, 2, 3, 4, 5, 6, 7, 14, 30]
 FIELDS = ["gender", "birth_date", "phone", "email", "province", "city", "address"]
@@ -116,6 +127,19 @@ RATES = {
 }
 
 
+def wrong_roles(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple]:
+    """Kinds of touch-points to which a table gives another role than they have."""
+    query = connection.execute(f"select * from {table}")
+    names = [column[0] for column in query.description]
+    found = []
+    for row in query.fetchall():
+        said = dict(zip(names, row, strict=True))
+        kind = said.pop("event_type")
+        meant = {"is_active": kind not in SILENT} | {r: kind in kinds for r, kinds in ROLES.items()}
+        found += [(kind, said)] if said != meant else []
+    return found
+
+
 def plus(day: date, n: int) -> date:
     return day + timedelta(days=n)
 
@@ -160,14 +184,16 @@ def live(spells: list[tuple[date, date | None]], day: date) -> bool:
 @dataclass
 class Brand:
     """Facts of one brand. Touches: (customer, day, type, channel, staff, campaign, moment); orders: (customer or None, day,
-    channel, campaign, staff, net, domain); spells by customer: relationship -> key -> [(from, to)]; costs:
-    (campaign, day, channel, money, clicks, shown); campaigns: scenario, channel, name, budget."""
+    channel, campaign, staff, net, domain), and the channels of those that do not count, too; spells by customer:
+    relationship -> key -> [(from, to)]; costs: (campaign, day, channel, money, clicks, shown); campaigns: scenario, channel,
+    name, budget."""
 
     brand_id: str
     as_of: date
     first_day: date
     touches: list[tuple]
     orders: list[tuple]
+    order_channels: set
     spells: dict
     memberships: dict
     stages: dict
@@ -219,7 +245,7 @@ class Brand:
         self.reach = self._reach()
         # Channels in which something is known to have happened.
         self.scopes = {"all"} | {t[3] or "unknown" for t in self.touches}
-        self.scopes |= {o[2] or "unknown" for o in self.orders} | {x[2] for x in self.costs}
+        self.scopes |= self.order_channels | {x[2] for x in self.costs}
         self.scopes |= {m[2] for found in self.memberships.values() for m in found}
         self.won = {c: (days[0], self._won_by(c)) for c, days in self.buying.items()}
 
@@ -1487,6 +1513,12 @@ def read(connection: duckdb.DuckDBPyConnection, brand_id: str) -> Brand:
             )
         ],
         orders=[(ids.get(r[0]), *r[1:]) for r in orders],
+        order_channels={
+            channel
+            for (channel,) in rows(
+                f"select distinct coalesce(channel, 'unknown') from lifecycle.fct_orders {where}"
+            )
+        },
         spells=spells,
         memberships=memberships,
         stages=stages,

@@ -1,4 +1,4 @@
-"""A hundred random brands in one made-up warehouse, for STAR, campaigns, products and attribution: 82 days with the traps of
+"""A hundred random brands in one made-up warehouse, for STAR, campaigns, products and attribution: 114 days with the traps of
 these marts. Ties in a second, days on an edge, refunds in part, in full and too late, unknown channels, anonymous orders,
 contacts won, lost and won again, stays end to end, campaigns that end 30 and 60 days before the as-of date, hold-outs,
 dead numbers, unsubscriptions, tiers that rise and fall."""
@@ -14,7 +14,7 @@ from compiled import Warehouse
 from tests.oracle.star import LAYERS
 
 AS_OF = dt.date(2026, 6, 18)
-START = dt.date(2026, 3, 28)
+START = dt.date(2026, 2, 25)
 PAIRS = 50  # of brands that share their customers
 EDGES = [dt.date(2026, 4, 1), dt.date(2026, 4, 19), dt.date(2026, 4, 30), dt.date(2026, 5, 19),
     dt.date(2026, 5, 30), dt.date(2026, 5, 31), AS_OF]  # fmt: skip
@@ -106,6 +106,12 @@ class Pair:
             self.person(key)
         for number_ in range(3):
             self.order(None, self.brands[0], number_, [])
+        if number % 2:
+            self.shelf(self.brands[0])
+            self.trial(self.brands[0])
+            self.early(self.brands[0])
+            self.invited(self.brands[1])
+            self.back_after_thirty_days(self.brands[1])
         rows.add(
             "lifecycle.fct_refunds",
             self.brands[0],
@@ -116,6 +122,78 @@ class Pair:
             self.day(),
             self.rng.choice([3, 7]),
         )
+
+    def touch(self, brand: str, key: int, day: dt.date, kind: str, product: str | None) -> None:
+        number = len(self.rows.get("lifecycle.fct_touchpoints", []))
+        at = dt.datetime.combine(day, dt.time(12))
+        self.rows.add(
+            "lifecycle.fct_touchpoints", "s", number, brand, key, at, day, kind, "tmall", None, product, None
+        )  # fmt: skip
+
+    def purchase(self, brand: str, key: int, name: str, day: dt.date) -> None:
+        at = dt.datetime.combine(day, dt.time(13))
+        self.rows.add(
+            "lifecycle.fct_orders", "s", f"{name}{key}-{brand}", brand, key, False, at, day, day, "tmall", "public", None, day,
+            None, 60, 0, 60, 60, True
+        )  # fmt: skip
+        self.rows.add(
+            "lifecycle.fct_order_lines", "s", f"{name}{key}-{brand}", brand, key, day, True, "p1", 1, 60
+        )  # fmt: skip
+
+    def shelf(self, brand: str) -> None:
+        """Three look at a product and put it in the cart, two of them buy it, all in April."""
+        for n, key in enumerate(self.keys[1:4]):
+            for kind in ("product_view", "cart_add"):
+                self.touch(brand, key, dt.date(2026, 4, 20), kind, "p1")
+            if n:
+                self.purchase(brand, key, "shelf", dt.date(2026, 4, 20 + n))
+
+    def trial(self, brand: str) -> None:
+        """Three get a message, two of whom buy within a week; a fourth is held back."""
+        sent = dt.datetime(2026, 5, 6, 9)
+        for n, key in enumerate(self.keys[1:5]):
+            number, control = len(self.rows.get("staging.stg_landing__messages", [])), n == 3
+            delivered = None if control else sent
+            self.rows.add(
+                "staging.stg_landing__messages", number, key, f"{brand}-sms", "sms", sent, sent.date(), delivered, None, None, None,
+                None, control
+            )  # fmt: skip
+            if n in (1, 2):
+                self.purchase(brand, key, "trial", dt.date(2026, 5, 6 + n))
+
+    def early(self, brand: str) -> None:
+        """Somebody is met on the first day, in a month of which ninety days are seen, and buys three times in them; the month
+        has cost something."""
+        for back in (0, 20, 40):
+            self.purchase(brand, self.keys[4], f"early{back}", START + dt.timedelta(back))
+        on = START + dt.timedelta(1)
+        self.rows.add(
+            "staging.stg_landing__campaign_costs", f"{brand}-ads", on, "ads", 100, 10, 12
+        )  # fmt: skip
+
+    def invited(self, brand: str) -> None:
+        """A member since the first day has brought in all the others."""
+        card = self.keys[1] * 10 + 8
+        self.owner(card * 1000, self.keys[1])
+        self.card_events(brand, card * 1000, START, None)
+        self.rows.add(
+            "lifecycle.fct_relationship_spells", brand, self.keys[1], "member", str(card), START, None
+        )  # fmt: skip
+        for key in self.keys[2:]:
+            at = dt.datetime.combine(START, dt.time(20))
+            self.rows.add(
+                "staging.stg_landing__referrals", f"first{key}", self.keys[1], key, at, START, START
+            )  # fmt: skip
+
+    def back_after_thirty_days(self, brand: str) -> None:
+        """Somebody buys in a promotion and comes back on the thirtieth day after it alone."""
+        key = self.keys[0] + 50
+        self.owner(key, key)
+        self.rows.add("identity.dim_customers", key, None, None, None)
+        for of, name, _, _, _, _, ends in self.rows["reference.promotion_calendar"]:
+            if of == brand and name == "own_1":
+                self.purchase(brand, key, "back", ends)
+                self.touch(brand, key, ends + dt.timedelta(30), "interact", None)
 
     def day(self, first: dt.date = START) -> dt.date:
         near = [d for d in EDGES if d >= first]
@@ -151,11 +229,11 @@ class Pair:
                     "staging.stg_landing__campaign_costs", f"{brand}-{name}", on, rng.choice([channel, None]), shown,
                     shown // 10, rng.choice([0, 10, 33])
                 )  # fmt: skip
-        # A promotion of the brand's own, held twice, and one that ended 30 days ago.
+        # A promotion of the brand's own, held twice, and one that ended 30 days ago and is called like a month.
         for name, first, last in (
             ("own_1", dt.date(2026, 4, 4), dt.date(2026, 4, 6)),
             ("own_2", dt.date(2026, 4, 14), rng.choice([AS_OF - days(60), AS_OF - days(59)])),
-            ("late_1", dt.date(2026, 5, 10), rng.choice([AS_OF - days(30), AS_OF - days(29)])),
+            ("2026-05", dt.date(2026, 5, 10), rng.choice([AS_OF - days(30), AS_OF - days(29)])),
         ):
             self.rows.add(
                 "reference.promotion_calendar",
@@ -169,8 +247,9 @@ class Pair:
             )
 
     def campaign(self, brand: str, names: tuple = ("ads", "sms", "seed", "fest")) -> str | None:
-        # Now and then one that was never landed, or none.
-        return self.rng.choice([None, None, "unheard_of", *(f"{brand}-{n}" for n in names)])
+        # Now and then one that was never landed, or none, or one of the other brand.
+        other = f"{self.brands[brand == self.brands[0]]}-ads"
+        return self.rng.choice([None, None, "unheard_of", other, *(f"{brand}-{n}" for n in names)])
 
     def person(self, key: int) -> None:
         rng = self.rng
@@ -257,7 +336,7 @@ class Pair:
                     "staging.stg_landing__messages", len(self.rows.get("staging.stg_landing__messages", [])),
                     rng.choice([key, key, key, self.tablet]),
                     rng.choice([f"{brand}-{name}", f"{brand}-{name}", f"{brand}-{name}", "unheard_of"]),
-                    rng.choice(["sms", "sms", "wecom", "official_account"]), sent, day, *later, failed, control
+                    rng.choice(["sms", "sms", "wecom", "official_account", "community_group"]), sent, day, *later, failed, control
                 )  # fmt: skip
 
         return [moment for moment in moments if moment.date() <= AS_OF]
@@ -367,24 +446,44 @@ def hundred_brands(pairs: int = PAIRS, people: int = 4) -> Warehouse:
     rows = Rows()
     for number in range(pairs):
         Pair(number, rows, people)
-    # Of everybody: still running, over on the as-of date, over before anything is known, and over within a week.
+    # Of everybody: still running, over on the as-of date, over before anything is known, over within a week, beginning when
+    # four weeks are known, and beginning on the as-of date.
     for name, first, last in (
         ("618", dt.date(2026, 5, 31), dt.date(2026, 6, 20)),
         ("own_day", dt.date(2026, 6, 10), AS_OF),
-        ("38", dt.date(2026, 3, 1), dt.date(2026, 3, 8)),
+        ("38", dt.date(2026, 2, 1), dt.date(2026, 2, 8)),
         ("midweek", dt.date(2026, 5, 12), dt.date(2026, 5, 14)),
+        ("fourth", START + dt.timedelta(28), START + dt.timedelta(30)),
+        ("today", AS_OF, AS_OF + dt.timedelta(5)),
     ):
         rows.add("reference.promotion_calendar", "*", f"{name}_2026", name, name, name, first, last)
     # A brand that nobody knows yet.
     rows.add(
         "staging.stg_landing__campaigns", "quiet-ads", "quiet", "ads", "acquisition", "ads", AS_OF, AS_OF, None
     )  # fmt: skip
+    # A brand of which one customer has got a message, and nothing else is known.
+    sent = dt.datetime(2026, 5, 12, 9)
+    rows.add(
+        "staging.stg_landing__campaigns", "told-sms", "told", "sms", "membership", "sms", START, AS_OF, None
+    )  # fmt: skip
+    rows.add("identity.int_identity__resolution", 999999, 999999, "C999999", False, None, None)
+    rows.add(
+        "staging.stg_landing__messages", 999999, 999999, "told-sms", "sms", sent, sent.date(), sent, None, None, None, None, False
+    )  # fmt: skip
     warehouse = Warehouse()
     warehouse.table("reference.as_of", f"select date '{AS_OF}' as as_of_date")
     for seed, types in SEEDS.items():
         warehouse.seed(seed, types)
-    # Every tenth pair has a brand with bands of money of its own.
+    # Another model has stages of the same names.
+    warehouse.connection.execute(
+        "insert into reference.stages by name select 'another' as model, unnest(['R1', 'A']) as stage, 9 as rank"
+    )
+    # Every tenth pair has a brand with bands of money and a rank of a tier of its own.
     for number in range(0, pairs, 10):
+        warehouse.connection.execute(
+            "insert into reference.member_tiers by name"
+            f" select 'b{number:02}a' as brand_id, 'silver' as tier, 9 as tier_rank"
+        )
         for score, above, up_to in ((1, "null", 60), (2, 60, 150), (3, 150, "null")):
             band = f"'fixed', 'b{number:02}a', 'monetary', {score}, {above}, {up_to}"
             warehouse.connection.execute(f"insert into reference.rfm_breakpoints values ({band})")

@@ -231,6 +231,10 @@ def populations(count: int) -> tuple[list[tuple], list[tuple]]:
     bought = AS_OF - dt.timedelta(days=20)
     orders.append(("none", "o", "nothing left", 1, "tmall", "public", "paid", bought, Decimal(40), bought, None))  # fmt: skip
     refunds = [("none", "x", "nothing left", 1, False, AS_OF, Decimal(40))]
+    # Half of the money of an order was given back on the as-of date, and a year before it some without a word of what for.
+    orders.append(("none", "half", "half left", 1, "tmall", "public", "paid", bought, Decimal(90), bought, None))  # fmt: skip
+    refunds.append(("none", "half", "half left", 1, True, AS_OF, Decimal(45)))
+    refunds.append(("none", "y", "half left", 1, False, AS_OF - dt.timedelta(days=365), Decimal(7)))
     for seed in range(count):
         bought, returned = population(seed)
         orders += [(f"s{seed}", o[1], f"{o[2]}.{seed}", *o[3:]) for o in bought]

@@ -38,7 +38,7 @@ touches as (
         touchpoints.campaign_id,
         touchpoints.customer_key,
         min(touchpoints.occurred_on) as touched_on,
-        min(case when roles.is_active then touchpoints.occurred_on end) as responded_on
+        min(case when coalesce(roles.is_active, true) then touchpoints.occurred_on end) as responded_on
     from {{ ref('fct_touchpoints') }} as touchpoints
     inner join customers on touchpoints.customer_key = customers.customer_key
     left join {{ ref('growth_event_roles') }} as roles on touchpoints.event_type = roles.event_type

@@ -182,19 +182,29 @@ acquisition as (
     left join economics on months.brand_id = economics.brand_id and months.starts_on = economics.cohort_month
 ),
 
+-- A brand may have tiers of its own beside those of all.
+top_tiers as (
+    select
+        brands.brand_id,
+        max(ranks.tier_rank) as tier_rank
+    from (select distinct periods.brand_id from periods) as brands
+    inner join {{ ref('member_tiers') }} as ranks on ranks.brand_id = '*' or brands.brand_id = ranks.brand_id
+    group by brands.brand_id
+),
+
 tiers as (
     select
-        brand_id,
+        moves.brand_id,
         'month' as period_kind,
-        period_id,
-        sum(case when direction <> 'quit' then members else 0 end) as members,
-        sum(case when to_tier_rank = (select max(ranks.tier_rank) from {{ ref('member_tiers') }} as ranks) then members else 0 end)
-            as top_members,
-        sum(case when direction <> 'joined' then members else 0 end) as members_before,
-        sum(case when direction = 'upgrade' then members else 0 end) as upgraded,
-        sum(case when direction = 'downgrade' then members else 0 end) as downgraded
-    from {{ ref('star_member_tiers') }}
-    group by brand_id, period_id
+        moves.period_id,
+        sum(case when moves.direction <> 'quit' then moves.members else 0 end) as members,
+        sum(case when moves.to_tier_rank = top_tiers.tier_rank then moves.members else 0 end) as top_members,
+        sum(case when moves.direction <> 'joined' then moves.members else 0 end) as members_before,
+        sum(case when moves.direction = 'upgrade' then moves.members else 0 end) as upgraded,
+        sum(case when moves.direction = 'downgrade' then moves.members else 0 end) as downgraded
+    from {{ ref('star_member_tiers') }} as moves
+    left join top_tiers on moves.brand_id = top_tiers.brand_id
+    group by moves.brand_id, moves.period_id
 ),
 
 -- People in a layer who were no members on the eve of the month, and those of them who joined in it.
