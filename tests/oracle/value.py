@@ -555,7 +555,7 @@ class Brand:
                 customer: days for (kind, customer), days in live.items() if kind == relationship
             }
             first = month_of(min(min(days) for days in people.values()))
-            month = max(first, months_after(month_of(self.as_of), -CHURN_MONTHS))
+            month = max(first, months_after(month_of(self.as_of + DAY), -CHURN_MONTHS))
             while (following := months_after(month, 1)) - DAY <= self.as_of:
                 base = {c for c, days in people.items() if month - DAY in days}
                 inside = [month + n * DAY for n in range((following - month).days)]

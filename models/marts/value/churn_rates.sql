@@ -58,13 +58,13 @@ firsts as (
 ),
 
 numbers as (
-    {{ quanyu.whole_numbers(0, var('churn_months')) }}
+    {{ quanyu.whole_numbers(1, var('churn_months')) }}
 ),
 
--- The latest months, not the first: of an old brand the present would be missing.
+-- The latest months that are over, not the first: of an old brand the present would be missing.
 calendar as (
     select
-        cast({{ dbt.dateadd('month', '-1 * numbers.n', dbt.date_trunc('month', 'as_of.as_of_date')) }} as date)
+        cast({{ dbt.dateadd('month', '-1 * numbers.n', dbt.date_trunc('month', quanyu.add_days('as_of.as_of_date', 1))) }} as date)
             as churn_month
     from numbers
     cross join as_of
@@ -77,8 +77,6 @@ months as (
         calendar.churn_month
     from firsts
     inner join calendar on firsts.first_month <= calendar.churn_month
-    cross join as_of
-    where cast({{ dbt.last_day('calendar.churn_month', 'month') }} as date) <= as_of.as_of_date
 ),
 
 -- Spells of one person do not overlap, so spells live at the end of a day are people.
