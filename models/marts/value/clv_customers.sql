@@ -95,7 +95,8 @@ clv_customers as (
         cast(ranked.not_used_reason as {{ dbt.type_string() }}) as not_used_reason,
         ranked.clv,
         cast(ranked.clv_percentile as double) as clv_percentile,
-        cast(1 + floor(least(9, 10 * (1 - ranked.clv_percentile))) as integer) as clv_decile,
+        -- Not 10 * (1 - percentile): 1 - 0.9 is a little less than 0.1, which moves who stands at the bound up a tenth.
+        cast(1 + floor(least(9, 10 - 10 * ranked.clv_percentile)) as integer) as clv_decile,
         ranked.clv_percentile >= 1 - {{ var('clv_high_value_share') }} as is_high_value
     from ranked
     inner join identities on ranked.customer_key = identities.customer_key
