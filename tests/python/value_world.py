@@ -8,18 +8,20 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections import defaultdict
+from itertools import pairwise
 
 import pyarrow as pa
 from compiled import Warehouse
 
 AS_OF = dt.date(2026, 6, 30)
-BRANDS = 30
+BRANDS = 40
 PEOPLE = [1, 2, 3, 4, 5, 6]
 VISITOR = 7  # a device that nobody is known to own
-DEVICES = [20, 21]  # that change hands
+DEVICES = {20: 30, 21: 60}  # that change hands so many days ago, at the moment of a message
 CATEGORIES = ["x", "x", "y", "z", None]
 CHANNELS = ["tmall", "wecom", "miniprogram"]
 PACES = [
+    [1],
     [1, 2, 3, 4],
     [1, 2, 10, 20, 29, 30, 30, 31, 45, 60, 89, 90, 91, 180],
     [1, 2, 10, 20, 29, 30, 30, 31, 45, 60, 89, 90, 91, 180],
@@ -58,6 +60,7 @@ class Brand:
 
     def __init__(self, number: int, rows: dict[str, list[tuple]]) -> None:
         self.of, self.name, self.rows = random.Random(number), f"b{number:02}", rows
+        self.age = self.of.choice([0, 0, 0, 0, 400])  # days since anybody bought
         self.orders, self.is_model_used, self.pace = (
             0,
             self.of.random() < 0.7,
@@ -71,16 +74,21 @@ class Brand:
             self._meets(customer)
         for customer in people:
             self._is_worth(customer)
-        self.bought = [row[8] for row in rows["lifecycle.fct_orders"] if row[2] == self.name]
+        self.pauses = [
+            (customer, end)
+            for customer in people
+            for start, end in pairwise([*self._bought(customer), AS_OF])
+            if (end - start).days >= 45
+        ]
         self._campaigns()
 
     def add(self, table: str, *row) -> None:
         self.rows[table].append(row)
 
     def _buys(self, customer: int | None, days: int) -> None:
-        of, wait = self.of, self.of.choice(WAITS)
+        of, wait = self.of, self.of.choice(WAITS) + self.age
         for _ in range(days):
-            for _ in range(of.choice([1, 1, 1, 2])):
+            for _ in range(of.choice([1, 1, 2])):
                 self._order(customer, wait)
             wait += of.choice(self.pace)
         if of.random() < 0.2:  # a refund without an order
@@ -128,18 +136,22 @@ class Brand:
         for category in of.sample(CATEGORIES, of.choice([0, 1, 1, 2, 3])):
             self.add("lifecycle.fct_order_lines", system, order, category)
 
+    def _bought(self, customer: int) -> list[dt.date]:
+        orders = self.rows["lifecycle.fct_orders"]
+        return sorted({row[8] for row in orders if row[2:4] == (self.name, customer)})
+
     def _meets(self, customer: int) -> None:
         of = self.of
-        bought = [
-            row[8] for row in self.rows["lifecycle.fct_orders"] if row[2:4] == (self.name, customer)
-        ]
-        for _ in range(of.choice([0, 1, 2, 4])):
-            day = of.choice([*bought, back(of.choice([0, 30, 200, 500]))])
+        bought = self._bought(customer)
+        for _ in range(of.choice([0, 1, 3, 6])):
+            day = of.choice([*bought[:2], back(of.choice([0, 30, 200, 500]))])
             day = min(day + dt.timedelta(days=of.choice([-1, 0, 0, 1])), AS_OF)
-            self.add(
-                "lifecycle.fct_touchpoints", self.name, customer, of.choice([*CHANNELS, None]),
-                of.choice([None, "anna", "bob", "cyd"]), day, moment(day, of.choice([8, 12])),
-            )  # fmt: skip
+            at = moment(day, of.choice([8, 12]))
+            for _ in range(of.choice([1, 1, 2])):
+                self.add(
+                    "lifecycle.fct_touchpoints", self.name, customer, of.choice([*CHANNELS, None]),
+                    of.choice([None, "", "anna", "bob", "cyd"]), day, at,
+                )  # fmt: skip
         for relationship, key in of.choices(
             [("follower", "f"), ("member", "m"), ("group_member", "anna"), ("wecom_contact", ""),
              ("wecom_contact", "anna"), ("wecom_contact", "bob")], k=of.choice([0, 2, 3, 5])
@@ -175,7 +187,7 @@ class Brand:
 
     def _campaigns(self) -> None:
         of = self.of
-        for scenario in ("membership", "membership", "acquisition", "acquisition", "promotion"):
+        for scenario in 3 * ["membership"] + 2 * ["acquisition", "promotion"]:
             campaign = f"{self.name}-{of.randrange(10**9)}"
             channel = of.choice([*CHANNELS, None])
             self.add("staging.stg_landing__campaigns", campaign, self.name, channel, scenario)
@@ -186,20 +198,24 @@ class Brand:
                     campaign,
                     of.choice([*CHANNELS, None]),
                     spent,
-                    of.randint(1, 120),
+                    of.choice([0, of.randint(1, 120)]),
                 )
-            for identifier in of.choices(
-                [*PEOPLE, *(10 + n for n in PEOPLE), *DEVICES], k=of.choice([0, 6, 12])
-            ):
+            for _ in range(of.choice([0, 3, 8])):
+                identifier = of.choice([*PEOPLE, *(10 + n for n in PEOPLE), *DEVICES])
                 day = back(of.choice([-1, 0, 1, 10, 29, 30, 31, 32, 45, 60, 61, 90, 394, 395, 396]))
-                if self.bought and of.random() < 0.5:  # so many days before somebody buys
-                    before = of.choice(self.bought) - of.choice([0, 1, 29, 30, 31]) * dt.timedelta(
-                        days=1
-                    )
-                    day = min(day, before)
+                if self.pauses and of.random() < 0.7:  # so many days before the end of a long wait
+                    customer, end = of.choice(self.pauses)
+                    identifier = customer + of.choice([0, 10])
+                    day = end - of.choice([0, 1, 20, 29, 30, 31]) * dt.timedelta(days=1)
                 self.add(
                     "staging.stg_landing__messages", campaign, identifier, day, moment(day, 10),
                     of.choice([None, None, None, "blocked"]), of.choice([False, False, True, None]),
+                )  # fmt: skip
+
+            for device, handed in DEVICES.items() if scenario == "promotion" else []:
+                day = back(handed)
+                self.add(
+                    "staging.stg_landing__messages", campaign, device, day, moment(day, 10), None, False
                 )  # fmt: skip
 
 
@@ -213,7 +229,7 @@ def random_brands(models: dict[str, str], brands: int = BRANDS) -> Warehouse:
             )
             rows["identity.int_identity__resolution"].append((identifier, n, None, None))
     # Each device belongs to one person up to a moment at which messages go out, and from it to another.
-    for device, (first, then), handed in zip(DEVICES, [(1, 2), (3, 4)], [30, 60], strict=True):
+    for (device, handed), (first, then) in zip(DEVICES.items(), [(1, 2), (3, 4)], strict=True):
         rows["identity.int_identity__customer_map"].append((device, then, f"C{then}", False))
         rows["identity.int_identity__resolution"] += [
             (device, first, None, moment(back(handed), 10)),

@@ -6,9 +6,24 @@ with spells as (
     select
         brand_id,
         relationship,
+        customer_key,
+        live_from,
         cast({{ dbt.date_trunc('month', 'live_from') }} as date) as begun_month,
         cast({{ dbt.date_trunc('month', 'live_to') }} as date) as ended_month
     from {{ ref('int_value__active_spells') }}
+),
+
+-- Who comes twice in a month is one customer gained.
+told as (
+    select
+        *,
+        case
+            when lag(begun_month) over (
+                partition by brand_id, relationship, customer_key order by live_from
+            ) = begun_month then 0
+            else 1
+        end as is_gain
+    from spells
 ),
 
 as_of as (
@@ -20,15 +35,17 @@ flows as (
         brand_id,
         relationship,
         begun_month as flow_month,
-        1 as gained,
+        1 as begun,
+        is_gain as gained,
         0 as ended,
         0 as lost
-    from spells
+    from told
     union all
     select
         brand_id,
         relationship,
         ended_month as flow_month,
+        0 as begun,
         0 as gained,
         1 as ended,
         case when begun_month < ended_month then 1 else 0 end as lost
@@ -41,6 +58,7 @@ monthly as (
         brand_id,
         relationship,
         flow_month,
+        sum(begun) as begun,
         sum(gained) as gained,
         sum(ended) as ended,
         sum(lost) as lost
@@ -88,7 +106,7 @@ counted as (
         coalesce(sum(case when monthly.flow_month = months.churn_month then monthly.gained end), 0) as gained_customers,
         coalesce(sum(case when monthly.flow_month = months.churn_month then monthly.lost end), 0) as lost_customers,
         coalesce(
-            sum(case when monthly.flow_month < months.churn_month then monthly.gained - monthly.ended end), 0
+            sum(case when monthly.flow_month < months.churn_month then monthly.begun - monthly.ended end), 0
         ) as base_customers
     from months
     left join monthly
