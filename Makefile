@@ -85,6 +85,8 @@ soak: setup  ## the long suites: every day of a real landing as a refresh of its
 
 mutation: setup  ## change the models in small ways and see whether the checks notice (MOST=20 mutants per model); writes docs/mutation.md
 	@$(PYTHON) -m tests.mutation --most $(MOST) --workers $(WORKERS)
+	@# A group chooses mutants of its own; those that live, the others may notice.
+	@$(PYTHON) -m tests.mutation --most $(MOST) --workers $(WORKERS) --again
 
 bench: setup  ## measure the whole job beside the load floor (SIZES=1,10,50 million touch-points)
 	@$(PYTHON) bench/job.py --sizes $(SIZES)

@@ -200,11 +200,17 @@ def main(
     with ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1
     ) as pool:
-        tasks = [
-            pool.submit(judged_group, group, models, most, workspace, only)
+        tasks = {
+            pool.submit(judged_group, group, models, most, workspace, only): group
             for group in (groups or GROUPS)
-        ]
+        }
+        lost = []
         for done in as_completed(tasks):
+            if error := done.exception():
+                lost.append(
+                    f"{tasks[done]}: {str(error).splitlines()[0] if str(error) else error!r}"
+                )
+                continue
             group, found, known, took = done.result()
             possible |= known
             seconds[group] = took + (seconds.get(group, 0) if again else 0)
@@ -214,6 +220,11 @@ def main(
             keep.parent.mkdir(parents=True, exist_ok=True)
             text = {"most": most, "cpu_seconds": seconds, "verdicts": kept}
             keep.write_text(json.dumps(text, indent=1, ensure_ascii=False), encoding="utf-8")
+    if lost:
+        listed = "\n  ".join(lost)
+        raise SystemExit(
+            f"the verdicts of the other groups are kept in {keep}; not judged (again with --groups and --onto):\n  {listed}"
+        )
     judged = {id_.split(":")[0] for id_ in possible}
     for id_ in explanations().keys() - possible:
         if id_.split(":")[0] in judged:

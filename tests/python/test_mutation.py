@@ -7,7 +7,7 @@ from compiled import Warehouse
 
 from tests.mutation import made_up, seeds
 from tests.mutation.operators import OPERATORS, mutants, parsed, written
-from tests.mutation.runner import Run, chosen, explanations, rate, record, summary
+from tests.mutation.runner import Run, chosen, explanations, main, rate, record, summary
 from tests.mutation.worlds import Check, World
 
 SQL = """
@@ -140,3 +140,8 @@ def test_the_same_mutants_are_chosen_each_time_and_operators_take_turns():
 @pytest.mark.parametrize("sql", ["select map.a from t as map", "select map['a'] from t"])
 def test_a_table_called_map_is_no_map(sql):
     assert written(parsed(sql)).lower().startswith("select map")
+
+
+def test_a_group_that_does_not_start_is_named_when_the_others_are_judged(tmp_path):
+    with pytest.raises(SystemExit, match="no_such_group"):
+        main(["no_such_group"], [], 1, 1, tmp_path / "kept.json", None)
