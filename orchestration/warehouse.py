@@ -16,7 +16,7 @@ DAILY_BUILD = ["build", "--exclude-resource-type", "unit_test"]
 # What dbt says of a node whose inputs are those of its last build (macros/engine/unchanged.sql).
 UNCHANGED = "UNCHANGED"
 # A part of a run leaves no manifest of its own: a second to write, and that of the whole build follows.
-WITHOUT_ARTIFACTS = ["--no-write-json"]
+NO_MANIFEST = "--no-write-json"
 # dbt reads the same variable.
 MANIFEST = Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target")) / "manifest.json"
 
@@ -61,7 +61,7 @@ class Dbt:
     def compile_profiles(self, entities: Iterable[str]) -> dict[str, str]:
         """SQL of the gate's profile for each entity (analyses/gate_profile__<entity>.sql)."""
         names = {f"gate_profile__{entity}": entity for entity in entities}
-        arguments = ["compile", "--log-level", "none", *WITHOUT_ARTIFACTS, "--select", *names]
+        arguments = ["compile", "--log-level", "none", NO_MANIFEST, "--select", *names]
         result = self._invoke(arguments)
         return {names[r.node.name]: r.node.compiled_code for r in result.result}
 
@@ -86,13 +86,7 @@ class Dbt:
         if threads:
             arguments += ["--threads", str(threads)]
         if select := [*select]:
-            arguments += [
-                "--select",
-                *select,
-                "--exclude-resource-type",
-                "test",
-                *WITHOUT_ARTIFACTS,
-            ]
+            arguments += ["--select", *select, "--exclude-resource-type", "test", NO_MANIFEST]
         result = self._invoke(arguments, callback=progress, check=False)
         build, failed = Build(), []
         for node in result.result or []:

@@ -23,8 +23,8 @@
       is_unchanged  whether the node, built before from these inputs, is still there as it was built -#}
 {% macro look_at(node, code) %}
     {%- set nothing = {'inputs': none, 'is_noted': true, 'is_unchanged': false} -%}
-    {%- if not quanyu.built_is_kept() or node.config.get('meta', {}).get('always_build')
-            or 'read_parquet(' in code -%}
+    {%- if not quanyu.built_is_kept() or node.config.get('meta', {}).get('always_build') or 'read_parquet(' in code
+            or node.resource_type == 'test' and should_store_failures() -%}
         {{ return(nothing) }}
     {%- endif -%}
     {%- set said = [code, tojson(node.config, sort_keys=true), tojson(node.get('columns', {}), sort_keys=true)] -%}
@@ -212,8 +212,7 @@
 
 {#- A test that passed on the same rows passes again. -#}
 {% materialization test, adapter='duckdb' %}
-    {%- set known = {'inputs': none, 'is_noted': true, 'is_unchanged': false} if flags.WHICH != 'build' or should_store_failures()
-        else quanyu.look_at(model, model.compiled_code) -%}
+    {%- set known = quanyu.look_at(model, model.compiled_code) -%}
     {%- if known.is_unchanged -%}
         {%- do store_raw_result('main', message='UNCHANGED', code='UNCHANGED', rows_affected='0',
             agate_table=quanyu.no_failures()) -%}

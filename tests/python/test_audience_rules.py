@@ -542,7 +542,7 @@ def values_held(values: dict[str, list], person: History, day: int, brand: str) 
         for v, groups in values.items()
         if v != "*" and group_holds(groups, person, day, brand, None)
     }
-    for ((c,),) in ([group] for group in values.get("*", [])):
+    for (c,) in values.get("*", []):
         found = {value for _, _, value in person.facts(c, day, brand, None)}
         held |= {v for v in found if person.holds(c, day, brand, None, of_value=v)}
     return held
