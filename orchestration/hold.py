@@ -54,18 +54,24 @@ def clear_hold(workspace: Path) -> None:
     (workspace / FILE).unlink(missing_ok=True)
 
 
-def node_failure(node: Mapping[str, Any], message: str | None, rows: int | None) -> dict[str, Any]:
-    """A failed node of dbt's manifest as the parts of a sentence.
+def node_failures(
+    node: Mapping[str, Any],
+    message: str | None,
+    rows: int | None,
+    response: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """A failed node of dbt's manifest as the parts of sentences, one for each rule that is broken.
 
     `node` has name, resource_type and, for a test, what dbt's manifest says of it; `rows` is the number of failing
-    rows, None when dbt could not count. Returns kind (test or model), name, description, test (not_null, …), table,
-    column, rows and message, dbt's own words.
+    rows, None when dbt could not count; `response` that of the adapter, in which macros/tests/column_rules.sql names
+    the broken rules. Each has kind (test or model), name, description, test (not_null, …), table, column, rows and
+    message, in dbt's own words.
     """
     kind = "test" if node.get("resource_type") in ("test", "unit_test") else "model"
     test = (node.get("test_metadata") or {}).get("name") or ""
     table = (node.get("attached_node") or "").split(".")[-1]
     lines = [line.strip() for line in (message or "no message").splitlines() if line.strip()]
-    return {
+    failure = {
         "kind": kind,
         "name": node["name"],
         "description": (node.get("description") or "").strip(),
@@ -75,6 +81,9 @@ def node_failure(node: Mapping[str, Any], message: str | None, rows: int | None)
         "rows": rows if kind == "test" else None,
         "message": " ".join(lines[:3]),
     }
+    said = (response or {}).get("_message") or ""
+    broken = json.loads(said) if test == "column_rules" and said.startswith("[") else []
+    return [failure | rule for rule in broken] or [failure]
 
 
 def held_day(chosen: str | None, landed: Sequence[date], published: str | None) -> str | None:

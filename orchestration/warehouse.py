@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestration.hold import node_failure
+from orchestration.hold import node_failures
 
 PROJECT = Path(__file__).parents[1]
 # Unit tests are about the code, not about what has landed: `dbt build` and `make test` run them, the daily job does not.
@@ -24,7 +24,7 @@ MANIFEST = Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target")) / "manife
 class BuildError(RuntimeError):
     """dbt did not finish; the message says which models or tests failed and where the log lies.
 
-    `failures` are the same, each as the parts of a sentence (hold.node_failure).
+    `failures` are the same, each as the parts of a sentence (hold.node_failures).
     """
 
     def __init__(self, message: str, failures: Iterable[Mapping] = ()) -> None:
@@ -93,8 +93,11 @@ class Dbt:
             kind = node.node.resource_type
             status = str(node.status)
             if status in ("error", "fail"):
-                build.failures.append(f"{node.node.name}: {_first_lines(node.message)}")
-                failed.append(node_failure(node.node.to_dict(), node.message, node.failures))
+                parts = node_failures(
+                    node.node.to_dict(), node.message, node.failures, node.adapter_response
+                )
+                failed += parts
+                build.failures += [f"{part['name']}: {part['message']}" for part in parts]
             elif status == "skipped":
                 build.skipped += 1
             elif kind == "model":

@@ -220,7 +220,9 @@
     {%- endif -%}
     {%- do quanyu.forget_built(known.is_noted) -%}
     {%- set result = dbt.materialization_test_default() -%}
-    {%- if known.inputs and load_result('main').table.rows[0][0] == 0 -%}
+    {%- if load_result('main').table.rows[0][0] > 0 -%}
+        {%- do quanyu.tell_broken_rules() -%}
+    {%- elif known.inputs -%}
         {%- do quanyu.note_built(known.inputs, 'null') -%}
         {#- The query of the test began a transaction that nobody else ends. -#}
         {%- do adapter.commit() -%}

@@ -36,7 +36,7 @@ def hold_of_step(
 ) -> Hold | None:
     """Why a failed step keeps the day back; None when it does not: the landing folder cannot be used.
 
-    `step` is the name of the op, `cause` what it raised, `failures` the nodes of dbt that failed (hold.node_failure).
+    `step` is the name of the op, `cause` what it raised, `failures` the nodes of dbt that failed (hold.node_failures).
     """
     if step in ("gate_results", "serving") and (blocking := blocking_batches(settings)):
         return hold_of_batches(settings, blocking)

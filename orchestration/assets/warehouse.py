@@ -21,7 +21,7 @@ from orchestration.assets.landing import lake_key
 from orchestration.audiences import RuleError, check_rules
 from orchestration.erasure import ErasureError
 from orchestration.faults import is_out_of_memory, told
-from orchestration.hold import node_failure
+from orchestration.hold import node_failures
 from orchestration.intake import LandingError
 from orchestration.intake.lock import only
 from orchestration.job import (
@@ -139,8 +139,9 @@ def _build(
             is_short = is_out_of_memory(BuildError("\n".join(messages)), settings.place)
             if is_worth_retrying(messages) or (is_short and not context.retry_number):
                 raise
-            failed = BuildError("\n".join(messages), failed_nodes(run_results_of(settings), NODES))
-            raise failed from error
+            failed = failed_nodes(run_results_of(settings), NODES)
+            listed = "\n".join(f"{part['name']}: {part['message']}" for part in failed)
+            raise BuildError(listed, failed) from error
     if not context.is_subset:  # models that did not run still have to learn who is gone
         finish_erasures(settings, context.log.info)
         keep_ledger(settings)
@@ -174,14 +175,16 @@ def failure_messages(run_results: Path) -> list[str]:
 def failed_nodes(
     run_results: Path, nodes: Mapping[str, Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """The nodes that failed, each as the parts of a sentence (hold.node_failure)."""
+    """What failed, as the parts of sentences (hold.node_failures)."""
     return [
-        node_failure(
+        part
+        for result in failed_results(run_results)
+        for part in node_failures(
             nodes.get(result["unique_id"]) or _unknown(result["unique_id"]),
             result["message"],
             result.get("failures"),
+            result.get("adapter_response"),
         )
-        for result in failed_results(run_results)
     ]
 
 

@@ -501,7 +501,7 @@ def held_in_words(reason: str, language: str) -> str:
 
 
 def failure_in_words(failure: Mapping, language: str) -> str:
-    """A failed model or test of dbt (hold.node_failure) as a sentence."""
+    """A failed model or test of dbt (hold.node_failures) as a sentence."""
     said = texts(language)
     if failure["kind"] == "model":
         return said["failed_model"].format(**failure)

@@ -442,20 +442,35 @@ def test_a_failed_node_is_the_parts_of_a_sentence_and_a_unit_test_is_known_by_it
 ):
     from orchestration.assets.warehouse import failed_nodes
 
-    node = {"resource_type": "test", "name": "not_null_orders_order_id", "column_name": "order_id"}
-    node |= {"test_metadata": {"name": "not_null"}, "attached_node": "model.quanyu.orders"}
+    node = {"resource_type": "test", "name": "relationships_of_orders", "column_name": "order_id"}
+    node |= {"test_metadata": {"name": "relationships"}, "attached_node": "model.quanyu.orders"}
+    rules = {"resource_type": "test", "name": "column_rules_of_orders"}
+    rules |= {"test_metadata": {"name": "column_rules"}, "attached_node": "model.quanyu.orders"}
+    broken = [
+        {"column": "status", "test": "accepted_values", "rows": 2, "message": "status is sent"},
+        {"column": "order_id", "test": "not_null", "rows": 1, "message": "order_id is empty"},
+    ]
     results = [
         {"unique_id": "test.quanyu.x", "status": "fail", "message": "Got 3\n\nx", "failures": 3},
         {"unique_id": "unit_test.quanyu.y.z", "status": "error", "message": None},
+        {"unique_id": "test.quanyu.r", "status": "fail", "message": "Got 3", "failures": 3}
+        | {"adapter_response": {"_message": json.dumps(broken)}},
     ]
     (tmp_path / "run_results.json").write_text(json.dumps({"results": results}))
-    first, second = failed_nodes(tmp_path / "run_results.json", {"test.quanyu.x": node})
+    first, second, *others = failed_nodes(
+        tmp_path / "run_results.json", {"test.quanyu.x": node, "test.quanyu.r": rules}
+    )
     assert (first["test"], first["table"], first["column"], first["rows"]) == (
-        *("not_null", "orders", "order_id"),
+        *("relationships", "orders", "order_id"),
         3,
     )
     assert first["message"] == "Got 3 x"
     assert (second["kind"], second["name"], second["rows"]) == ("test", "z", None)
+    # A test of several rules fails once for each that is broken.
+    assert [{key: each[key] for key in broken[0]} for each in others] == broken
+    assert {(each["kind"], each["table"], each["name"]) for each in others} == {
+        ("test", "orders", "column_rules_of_orders")
+    }
 
 
 def test_a_failed_step_keeps_the_day_back_unless_it_is_no_fault_of_the_day(defs, tmp_path):
@@ -528,12 +543,12 @@ def test_why_a_day_is_kept_back_is_told_by_its_batches_or_by_the_step_that_faile
 
 
 def test_a_failed_model_names_its_table_and_a_failed_test_the_table_that_it_looks_at():
-    from orchestration.hold import node_failure
+    from orchestration.hold import node_failures
 
-    model = node_failure({"name": "customers", "resource_type": "model"}, "IO Error", 7)
+    (model,) = node_failures({"name": "customers", "resource_type": "model"}, "IO Error", 7)
     assert (model["kind"], model["table"], model["rows"]) == ("model", "customers", None)
     test = {"name": "t", "resource_type": "unit_test", "attached_node": "model.quanyu.customers"}
-    failed = node_failure(test, None, None)
+    (failed,) = node_failures(test, None, None)
     assert (failed["kind"], failed["table"], failed["message"]) == (
         *("test", "customers"),
         "no message",

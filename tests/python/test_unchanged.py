@@ -47,7 +47,7 @@ class World:
         self.root = root
         for name, text in FILES.items():
             self.write(name, text)
-        for name in ("refresh/refresh", "engine/unchanged"):
+        for name in ("refresh/refresh", "engine/unchanged", "tests/column_rules"):
             shutil.copy(PROJECT / "macros" / f"{name}.sql", root / "macros")
         shutil.copy(PROJECT / "macros" / "generate_schema_name.sql", root / "macros")
 
