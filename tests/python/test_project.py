@@ -88,6 +88,17 @@ def test_the_models_know_no_engine(models):
         assert "target.type" not in code, model["original_file_path"]
 
 
+def test_the_rules_of_a_tables_columns_are_one_test():
+    """A node of dbt for each rule of each column costs more than all that they ask (macros/tests/column_rules.sql)."""
+    batched = {"not_null", "unique", "accepted_values"}
+    alone = {
+        node.name
+        for node in manifest_of([]).nodes.values()
+        if getattr(getattr(node, "test_metadata", None), "name", "") in batched
+    }
+    assert not alone
+
+
 def test_whoever_asks_for_the_stage_plan_is_built_after_the_rules_it_is_made_of():
     """The plan is made once per invocation of dbt: read too early, it would be that of yesterday's rules for all."""
     manifest = manifest_of([])
