@@ -167,11 +167,13 @@
 {% materialization incremental, adapter='duckdb', supported_languages=['sql', 'python'] %}
     {%- set known = quanyu.look_at(model, model.raw_code ~ tojson(invocation_args_dict.vars)) -%}
     {%- if known.is_unchanged -%}
+        {%- do quanyu.shed_deleted_rows() -%}
         {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
         {{ return({'relations': [this.incorporate(type='table')]}) }}
     {%- endif -%}
     {%- do quanyu.forget_built(known.is_noted) -%}
     {%- set result = dbt.materialization_incremental_duckdb() -%}
+    {%- do quanyu.shed_deleted_rows() -%}
     {%- do quanyu.note_built(
         known.inputs, quanyu.contents_of_incremental(this), '(select count(*) from ' ~ this ~ ')') -%}
     {{ return(result) }}

@@ -47,7 +47,12 @@ class World:
         self.root = root
         for name, text in FILES.items():
             self.write(name, text)
-        for name in ("refresh/refresh", "engine/unchanged", "tests/column_rules"):
+        for name in (
+            "refresh/refresh",
+            "engine/unchanged",
+            "engine/deleted_rows",
+            "tests/column_rules",
+        ):
             shutil.copy(PROJECT / "macros" / f"{name}.sql", root / "macros")
         shutil.copy(PROJECT / "macros" / "generate_schema_name.sql", root / "macros")
 
@@ -171,3 +176,40 @@ def test_a_failed_test_and_what_depends_on_it_are_not_forgotten(world):
     assert world.sql("select name from main.shown order by 1") == [("APPLE",), ("PEAR",)]
     # Asked for by itself, every test is run.
     assert world.build("test") == TESTS
+
+
+def test_a_table_from_all_over_which_rows_are_gone_is_written_again(world):
+    """DuckDB would remember each of these places in memory (macros/engine/deleted_rows.sql)."""
+    rows = 5000 * 2048
+    world.write(
+        "models/many.sql",
+        "{{ config(materialized='incremental', incremental_strategy='append') }}\n"
+        f"select n, cast(1 as bigint) as _refresh from range({rows}) as numbers (n)"
+        "{% if is_incremental() %} where false{% endif %}",
+    )
+
+    def remembered() -> int:
+        """Rows that are gone and still take their place, of a file that is opened anew."""
+        (gone,) = world.sql(
+            "select estimated_size - (select count(*) from main.many) from duckdb_tables() where table_name = 'many'"
+        )[0]
+        return gone
+
+    assert world.build() == {*ALWAYS, "many"} and remembered() == 0
+    # In 4,000 places a little is forgotten: not worth the writing. In 5,000 it is.
+    world.sql("delete from main.many where n % 2048 = 7 and n < 4000 * 2048")
+    world.build()
+    assert remembered() == 4000
+    world.sql("delete from main.many where n % 2048 = 9")
+    world.build()
+    assert remembered() == 0
+    left = [
+        (
+            rows - 9000,
+            rows * (rows - 1) // 2
+            - sum(2048 * k + 7 for k in range(4000))
+            - sum(2048 * k + 9 for k in range(5000)),
+        )
+    ]
+    assert world.sql("select count(*), sum(n) from main.many") == left
+    assert world.build() == ALWAYS
