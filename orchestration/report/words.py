@@ -358,8 +358,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "{column} of {table} has values that appear more than once: {rows}.",
     ),
     "failed_accepted_values": (
-        "{table} 的 {column} 出现 {rows} 种不该有的取值。",
-        "{column} of {table} has values that are not allowed: {rows}.",
+        "{table} 的 {column} 有 {rows} 行的取值不在允许之列。",
+        "{column} of {table} has values that are not allowed in {rows} of its rows.",
     ),
     "failed_relationships": (
         "{table} 的 {column} 有 {rows} 行在另一张表里找不到。",
