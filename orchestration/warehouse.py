@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -132,7 +131,7 @@ class Dbt:
         self, arguments: list[str], callback: Callable | None = None, *, check: bool = True
     ):
         self.database.parent.mkdir(parents=True, exist_ok=True)
-        with self.environment(), warehouse_closed_after(), garbage_seldom_looked_for():
+        with self.environment(), warehouse_closed_after():
             result = dbt_runner(callbacks=[callback] if callback else []).invoke(
                 [
                     *arguments,
@@ -176,19 +175,6 @@ def warehouse_closed_after() -> Iterator[None]:
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
         DuckDBConnectionManager.close_all_connections()
-
-
-@contextmanager
-def garbage_seldom_looked_for() -> Iterator[None]:
-    """dbt makes a million small objects that live as long as it runs; to walk them again and again was an eighth of its
-    processor seconds. Memory grows by some 10 MB.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 class _Progress:
