@@ -9,10 +9,10 @@
     `accepted_values`, one value that is not allowed. -#}
 {% test column_rules(model, not_null=[], unique=[], accepted_values={}) %}
     {{- config(fail_calc='coalesce(sum(failing_rows), 0)') -}}
-    {%- set text = dbt.type_string() -%}
+    {%- set nothing = 'cast(null as ' ~ dbt.type_string() ~ ')' -%}
     {%- set rules = [] -%}
     {%- for column in not_null -%}
-        {%- do rules.append((column, 'not_null', column ~ ' is null', 'cast(null as ' ~ text ~ ')')) -%}
+        {%- do rules.append((column, 'not_null', column ~ ' is null', none)) -%}
     {%- endfor -%}
     {%- for column, values in accepted_values.items() -%}
         {%- do rules.append((column, 'accepted_values', column ~ " not in ('" ~ values | join("', '") ~ "')", column)) -%}
@@ -21,22 +21,22 @@
         select
             {%- for column, rule, broken, example in rules %}
             sum(case when {{ broken }} then 1 else 0 end) as failing_{{ loop.index }},
-            min(case when {{ broken }} then {{ example }} end) as example_{{ loop.index }}
-            {{- ',' if not loop.last }}
-            {%- else %}
-            count(*) as counted
+            {%- if example %}
+            min(case when {{ broken }} then {{ example }} end) as example_{{ loop.index }},
+            {%- endif %}
             {%- endfor %}
+            count(*) as counted
         from {{ model }}
     )
 
     {% for column, rule, broken, example in rules %}
     select '{{ column }}' as column_name, '{{ rule }}' as rule, failing_{{ loop.index }} as failing_rows,
-        example_{{ loop.index }} as example
+        {{ 'example_' ~ loop.index if example else nothing }} as example
     from checked where failing_{{ loop.index }} > 0
     {{ 'union all' if unique or not loop.last }}
     {%- endfor %}
     {%- for column in unique %}
-    select '{{ column }}' as column_name, 'unique' as rule, count(*) as failing_rows, cast(null as {{ text }}) as example
+    select '{{ column }}' as column_name, 'unique' as rule, count(*) as failing_rows, {{ nothing }} as example
     from (select {{ column }} from {{ model }} where {{ column }} is not null group by {{ column }} having count(*) > 1)
         as twice
     having count(*) > 0
