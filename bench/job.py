@@ -352,6 +352,14 @@ def missed(run: dict, budgets: dict) -> list[str]:
             sentences.append(
                 f"{millions:g} million, {phase}: {ratio:.1f} times the {base['phase']}, allowed {limits['cpu_ratio']}"
             )
+        least = limits.get("from_millions", 0)
+        smallest = min((size for size, name in rows if name == phase and size >= least), default=0)
+        growth = row["cpu"] / rows[smallest, phase]["cpu"] if millions > smallest > 0 else 1
+        if growth > limits.get("growth", growth):
+            sentences.append(
+                f"{millions:g} million, {phase}: {growth:.1f} times that of {smallest:g} million, allowed"
+                f" {limits['growth']}"
+            )
         if row["wall"] > limits.get("seconds", row["wall"]):
             sentences.append(
                 f"{millions:g} million, {phase}: {row['wall']:.0f} s, allowed {limits['seconds']}"

@@ -42,6 +42,15 @@ def test_a_budget_is_a_ratio_to_the_phase_that_it_names():
     assert day == "10 million, one day: 2.5 times the empty batch, allowed 2.5"
 
 
+def test_a_phase_may_have_a_budget_for_its_growth_from_the_smallest_size_that_has_one():
+    rows = [row for size, day in ((1, 5), (10, 20), (50, 31)) for row in run(size, day=day)["rows"]]
+    day = BUDGETS["phases"]["one day"] | {"growth": 1.5}
+    budgets = BUDGETS | {"phases": BUDGETS["phases"] | {"one day": day}}
+    assert job.missed(run() | {"rows": rows}, budgets) == [
+        "50 million, one day: 1.6 times that of 10 million, allowed 1.5"
+    ]
+
+
 def test_small_sizes_have_no_time_budget_because_starting_costs_more_than_working():
     assert job.missed(run(millions=1, full=200), BUDGETS) == []
 
