@@ -336,30 +336,31 @@ def missed(run: dict, budgets: dict) -> list[str]:
         if row["wall"] > allowed:
             sentences.append(f"{row['phase']}: {row['wall']:.1f} s, allowed {allowed}")
     for row in run.get("peers", []):
-        least, ratio = (
+        wanted, ratio = (
             budgets.get("peers", {}).get(row["peer"], 0),
             row["theirs_cpu"] / row["ours_cpu"],
         )
-        if ratio < least:
+        if ratio < wanted:
             sentences.append(
-                f"{row['work']}: {row['peer']} takes {ratio:.1f} times the processor seconds, wanted {least}"
+                f"{row['work']}: {row['peer']} takes {ratio:.1f} times the processor seconds, wanted {wanted}"
             )
     for (millions, phase), row in rows.items():
         limits = budgets["phases"].get(phase, {})
         base = rows[millions, limits.get("times", "load floor")]
         ratio = row["cpu"] / base["cpu"]
-        if millions >= limits.get("from_millions", 0) and ratio > limits.get("cpu_ratio", ratio):
+        least = limits.get("from_millions", 0)
+        if millions >= least and ratio > limits.get("cpu_ratio", ratio):
             sentences.append(
                 f"{millions:g} million, {phase}: {ratio:.1f} times the {base['phase']}, allowed {limits['cpu_ratio']}"
             )
-        least = limits.get("from_millions", 0)
-        smallest = min((size for size, name in rows if name == phase and size >= least), default=0)
-        growth = row["cpu"] / rows[smallest, phase]["cpu"] if millions > smallest > 0 else 1
-        if growth > limits.get("growth", growth):
-            sentences.append(
-                f"{millions:g} million, {phase}: {growth:.1f} times that of {smallest:g} million, allowed"
-                f" {limits['growth']}"
-            )
+        if millions >= least and "growth" in limits:
+            smallest = min(size for size, name in rows if name == phase and size >= least)
+            growth = row["cpu"] / rows[smallest, phase]["cpu"]
+            if growth > limits["growth"]:
+                sentences.append(
+                    f"{millions:g} million, {phase}: {growth:.1f} times that of {smallest:g} million, allowed"
+                    f" {limits['growth']}"
+                )
         if row["wall"] > limits.get("seconds", row["wall"]):
             sentences.append(
                 f"{millions:g} million, {phase}: {row['wall']:.0f} s, allowed {limits['seconds']}"

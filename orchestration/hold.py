@@ -70,7 +70,6 @@ def node_failures(
     kind = "test" if node.get("resource_type") in ("test", "unit_test") else "model"
     test = (node.get("test_metadata") or {}).get("name") or ""
     table = (node.get("attached_node") or "").split(".")[-1]
-    lines = [line.strip() for line in (message or "no message").splitlines() if line.strip()]
     failure = {
         "kind": kind,
         "name": node["name"],
@@ -79,11 +78,17 @@ def node_failures(
         "table": table if kind == "test" else node["name"],
         "column": node.get("column_name") or "",
         "rows": rows if kind == "test" else None,
-        "message": " ".join(lines[:3]),
+        "message": first_lines(message),
     }
     said = (response or {}).get("_message") or ""
     broken = json.loads(said) if test == "column_rules" and said.startswith("[") else []
     return [failure | rule for rule in broken] or [failure]
+
+
+def first_lines(text: str | None, count: int = 3) -> str:
+    """The beginning of what dbt said, on one line."""
+    lines = [line.strip() for line in (text or "no message").splitlines() if line.strip()]
+    return " ".join(lines[:count])
 
 
 def held_day(chosen: str | None, landed: Sequence[date], published: str | None) -> str | None:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestration.hold import node_failures
+from orchestration.hold import first_lines, node_failures
 
 PROJECT = Path(__file__).parents[1]
 # Unit tests are about the code, not about what has landed: `dbt build` and `make test` run them, the daily job does not.
@@ -108,7 +108,7 @@ class Dbt:
                 build.tests += 1
             build.unchanged += (node.adapter_response or {}).get("_message") == UNCHANGED
         if result.exception and not build.failures:
-            build.failures.append(_first_lines(str(result.exception)))
+            build.failures.append(first_lines(str(result.exception)))
         if build.failures or not result.success:
             listed = "\n  ".join(build.failures) or "dbt gave no reason"
             raise BuildError(
@@ -142,7 +142,7 @@ class Dbt:
             )
         if check and not result.success:
             raise BuildError(
-                f"dbt {arguments[0]} failed: {_first_lines(str(result.exception))}; see {self.log}"
+                f"dbt {arguments[0]} failed: {first_lines(str(result.exception))}; see {self.log}"
             )
         return result
 
@@ -205,8 +205,3 @@ def environment_with(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _first_lines(text: str | None, count: int = 3) -> str:
-    lines = [line.strip() for line in (text or "no message").splitlines() if line.strip()]
-    return " ".join(lines[:count])

@@ -167,7 +167,6 @@
 {% materialization incremental, adapter='duckdb', supported_languages=['sql', 'python'] %}
     {%- set known = quanyu.look_at(model, model.raw_code ~ tojson(invocation_args_dict.vars)) -%}
     {%- if known.is_unchanged -%}
-        {%- do quanyu.shed_deleted_rows() -%}
         {%- call noop_statement('main', 'UNCHANGED') -%}{%- endcall -%}
         {{ return({'relations': [this.incorporate(type='table')]}) }}
     {%- endif -%}
