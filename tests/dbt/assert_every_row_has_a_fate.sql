@@ -2,6 +2,7 @@
 -- Why: every model chooses rows by their fate, and rows of a batch that was taken away are in no sum of
 -- assert_rows_are_conserved.
 -- Not claimed: that a row has the right fate; tests/python/test_daily_job.py compares with planted truth.
+{{ config(meta={'dagster': {'ref': {'name': 'base_landing__touchpoints'}}}) }}
 {%- for entity in quanyu.base_entities() %}
 select
     '{{ entity }}' as entity,
