@@ -6,8 +6,15 @@ with observations as (
     select * from {{ ref('int_rfm__observation_dates') }}
 ),
 
+-- The rows of a population are put in the order of the public id, and numbers are much cheaper to sort by.
 customers as (
-    {{ quanyu.counted_customers() }}
+    select
+        customer_key,
+        customer_id,
+        row_number() over (order by customer_id) as customer_number
+    from (
+        {{ quanyu.counted_customers() }}
+    ) as counted
 ),
 
 purchases as (
@@ -102,49 +109,53 @@ netted as (
             and measured.customer_key = unlinked_refunds.customer_key
 ),
 
-brand_breakpoints as (
-    {{ quanyu.rfm_brand_breakpoints('netted') }}
-),
-
-scored as (
-    select
-        netted.*,
-        {{ quanyu.rfm_score('recency', 'recency_days', 'desc') }} as r_score,
-        {{ quanyu.rfm_score('frequency', 'frequency', 'asc') }} as f_score,
-        {{ quanyu.rfm_score('monetary', 'monetary_amount', 'asc') }} as m_score
-    from netted
-    {{ quanyu.rfm_breakpoint_join('recency', 'recency_days') }}
-    {{ quanyu.rfm_breakpoint_join('frequency', 'frequency') }}
-    {{ quanyu.rfm_breakpoint_join('monetary', 'monetary_amount') }}
-),
-
--- High means at or above the mean score of the brand and scope; compared in whole numbers, so that a mean
--- which equals the score is never missed by a rounding. A sum per population is much cheaper than a window over it.
+-- Numbered in the order of the rows: what is compared for every customer is one number instead of a day and two names.
 populations as (
     select
         as_of_date,
         brand_id,
         scope,
         count(*) as customers,
+        row_number() over (order by as_of_date, brand_id, scope) as population_number
+    from netted
+    group by as_of_date, brand_id, scope
+),
+
+numbered as (
+    select
+        netted.*,
+        populations.customers,
+        populations.population_number
+    from netted
+    inner join populations
+        on
+            netted.as_of_date = populations.as_of_date
+            and netted.brand_id = populations.brand_id
+            and netted.scope = populations.scope
+),
+
+{{ quanyu.rfm_scored('numbered') }},
+
+-- High means at or above the mean score of the brand and scope; compared in whole numbers, so that a mean
+-- which equals the score is never missed by a rounding. A sum per population is much cheaper than a window over it.
+score_sums as (
+    select
+        population_number,
         sum(r_score) as r_scores,
         sum(f_score) as f_scores,
         sum(m_score) as m_scores
     from scored
-    group by as_of_date, brand_id, scope
+    group by population_number
 ),
 
 rated as (
     select
         scored.*,
-        scored.r_score * populations.customers >= populations.r_scores as is_r_high,
-        scored.f_score * populations.customers >= populations.f_scores as is_f_high,
-        scored.m_score * populations.customers >= populations.m_scores as is_m_high
+        scored.r_score * scored.customers >= score_sums.r_scores as is_r_high,
+        scored.f_score * scored.customers >= score_sums.f_scores as is_f_high,
+        scored.m_score * scored.customers >= score_sums.m_scores as is_m_high
     from scored
-    inner join populations
-        on
-            scored.as_of_date = populations.as_of_date
-            and scored.brand_id = populations.brand_id
-            and scored.scope = populations.scope
+    inner join score_sums on scored.population_number = score_sums.population_number
 ),
 
 coded as (
@@ -156,34 +167,30 @@ coded as (
             case when is_m_high then '1' else '0' end
         ) as rfm_code
     from rated
-),
-
-rfm_customers as (
-    select
-        coded.as_of_date,
-        observations.is_as_of,
-        cast(coded.brand_id as {{ dbt.type_string() }}) as brand_id,
-        cast(coded.scope as {{ dbt.type_string() }}) as scope,
-        cast(customers.customer_id as {{ dbt.type_string() }}) as customer_id,
-        coded.last_purchase_on,
-        cast(coded.recency_days as integer) as recency_days,
-        cast(coded.frequency as integer) as frequency,
-        cast(coded.monetary_amount as decimal(18, 4)) as monetary_amount,
-        cast(coded.r_score as integer) as r_score,
-        cast(coded.f_score as integer) as f_score,
-        cast(coded.m_score as integer) as m_score,
-        coded.is_r_high,
-        coded.is_f_high,
-        coded.is_m_high,
-        cast(coded.rfm_code as {{ dbt.type_string() }}) as rfm_code,
-        cast(classes.rfm_class as {{ dbt.type_string() }}) as rfm_class,
-        cast(classes.rfm_class_en as {{ dbt.type_string() }}) as rfm_class_en,
-        cast('{{ var("rfm_scheme") }}' as {{ dbt.type_string() }}) as rfm_scheme
-    from coded
-    inner join customers on coded.customer_key = customers.customer_key
-    inner join observations on coded.as_of_date = observations.observation_date
-    left join {{ ref('rfm_classes') }} as classes on coded.rfm_code = classes.rfm_code
 )
 
-select * from rfm_customers
-order by as_of_date, brand_id, scope, customer_id
+select
+    coded.as_of_date,
+    observations.is_as_of,
+    cast(coded.brand_id as {{ dbt.type_string() }}) as brand_id,
+    cast(coded.scope as {{ dbt.type_string() }}) as scope,
+    cast(customers.customer_id as {{ dbt.type_string() }}) as customer_id,
+    coded.last_purchase_on,
+    cast(coded.recency_days as integer) as recency_days,
+    cast(coded.frequency as integer) as frequency,
+    cast(coded.monetary_amount as decimal(18, 4)) as monetary_amount,
+    cast(coded.r_score as integer) as r_score,
+    cast(coded.f_score as integer) as f_score,
+    cast(coded.m_score as integer) as m_score,
+    coded.is_r_high,
+    coded.is_f_high,
+    coded.is_m_high,
+    cast(coded.rfm_code as {{ dbt.type_string() }}) as rfm_code,
+    cast(classes.rfm_class as {{ dbt.type_string() }}) as rfm_class,
+    cast(classes.rfm_class_en as {{ dbt.type_string() }}) as rfm_class_en,
+    cast('{{ var("rfm_scheme") }}' as {{ dbt.type_string() }}) as rfm_scheme
+from coded
+inner join customers on coded.customer_key = customers.customer_key
+inner join observations on coded.as_of_date = observations.observation_date
+left join {{ ref('rfm_classes') }} as classes on coded.rfm_code = classes.rfm_code
+order by coded.population_number, customers.customer_number
