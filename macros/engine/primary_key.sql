@@ -34,7 +34,7 @@
     the keys themselves are grouped only when two hashes are equal. -#}
 {% macro check_primary_key() %}
     {%- set key = quanyu.primary_key(model) if execute else [] -%}
-    {%- if key and quanyu.scalar('select count(*) - count(distinct ' ~ quanyu.row_hash(key) ~ ') from ' ~ this) -%}
+    {%- if key and quanyu.scalar('select count(*) - count(distinct ' ~ quanyu.quick_hash(key) ~ ') from ' ~ this) -%}
         {%- set columns = key | join(', ') -%}
         {%- set doubled = run_query('select ' ~ columns ~ ', count(*) from ' ~ this ~ ' group by ' ~ columns
             ~ ' having count(*) > 1 order by ' ~ columns ~ ' limit 1').rows -%}
@@ -44,15 +44,3 @@
         {%- endif -%}
     {%- endif -%}
 {% endmacro %}
-
-
-{#- Hash of some columns, of 64 bits or more. -#}
-{% macro row_hash(columns) %}{{ return(adapter.dispatch('row_hash', 'quanyu')(columns)) }}{% endmacro %}
-
-{% macro default__row_hash(columns) -%}
-    xxhash64({{ columns | join(', ') }})
-{%- endmacro %}
-
-{% macro duckdb__row_hash(columns) -%}
-    hash({{ columns | join(', ') }})
-{%- endmacro %}
