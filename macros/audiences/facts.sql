@@ -105,12 +105,12 @@ terms as (
 {%- endmacro %}
 
 
-{#- CTEs ending in `answered`: when each of the `conditions` holds, of the CTE `facts` of the CTE `customers`. -#}
+{#- CTEs ending in `answered`: when each of the `conditions` holds, of the CTE `facts`. Whose facts count is said where they are
+    read: DuckDB takes these for a few thousand, and would build its hash table on all of them instead of on the customers. -#}
 {% macro answered_conditions() -%}
-counted as (
-    select facts.*
-    from facts
-    where facts.from_day < facts.to_day and facts.customer_key in (select customers.customer_key from customers)
+in_time as (
+    select * from facts
+    where from_day < to_day
 ),
 
 any_fact as (
@@ -121,7 +121,7 @@ any_fact as (
         fact_value,
         from_day,
         to_day
-    from counted
+    from in_time
     where is_any
 ),
 
@@ -135,7 +135,7 @@ weighted as (
         from_day,
         to_day,
         weight
-    from counted
+    from in_time
     where not is_any and measure <> 'days'
     union all
     select
@@ -146,7 +146,7 @@ weighted as (
         from_day,
         max(to_day) as to_day,
         1 as weight
-    from counted
+    from in_time
     where not is_any and measure = 'days'
     group by condition_id, brand_id, customer_key, fact_value, from_day
 ),
@@ -165,8 +165,8 @@ answered as (
 {%- endmacro %}
 
 
-{#- Query: orders while they are purchases, of the CTE `as_of`; of some customers if a condition says so. -#}
-{% macro purchases_in_force(condition=none) -%}
+{#- Query: orders while they are purchases, of the CTEs `as_of` and `customers`. -#}
+{% macro purchases_in_force() -%}
     select
         orders.source_system,
         orders.order_id,
@@ -179,8 +179,6 @@ answered as (
     from {{ ref('fct_orders') }} as orders
     inner join as_of on orders.valid_from <= as_of.as_of_date
     where
-        orders.customer_key is not null and (orders.valid_to is null or orders.valid_to > orders.valid_from)
-        {%- if condition %}
-        and orders.customer_key {{ condition }}
-        {%- endif %}
+        (orders.valid_to is null or orders.valid_to > orders.valid_from)
+        and orders.customer_key in (select customers.customer_key from customers)
 {%- endmacro %}

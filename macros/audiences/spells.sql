@@ -90,13 +90,21 @@
     number of plain ones then and only then. An owner holds while any group does. A group of one condition is that
     condition, and an owner of one group is that group; neither is swept. -#}
 {% macro owner_spells(uses, spells) -%}
+    rule_groups as (
+        select distinct
+            group_number,
+            owner,
+            owner_groups,
+            plain_conditions
+        from {{ uses }}
+    ),
+
     used_spells as (
         select
+            uses.group_number,
             uses.owner,
             case when uses.owner_value = '*' then spells.fact_value else uses.owner_value end as owner_value,
-            uses.rule_group,
             uses.group_conditions,
-            uses.plain_conditions,
             uses.owner_groups,
             spells.brand_id,
             spells.customer_key,
@@ -125,20 +133,21 @@
         where group_conditions = 1
         union all
         select
-            owner,
-            owner_value,
-            owner_groups,
-            brand_id,
-            customer_key,
-            from_day,
-            to_day
+            rule_groups.owner,
+            swept.owner_value,
+            rule_groups.owner_groups,
+            swept.brand_id,
+            swept.customer_key,
+            swept.from_day,
+            swept.to_day
         from (
             {{ quanyu.spells_where(
-                'several_conditions',
-                ['owner', 'owner_value', 'owner_groups', 'plain_conditions', 'rule_group', 'brand_id', 'customer_key'],
-                '{total} = totals.plain_conditions',
+                'several_conditions', ['group_number', 'owner_value', 'brand_id', 'customer_key'],
+                '{total} = rule_groups.plain_conditions',
+                join='inner join rule_groups on totals.group_number = rule_groups.group_number',
             ) | indent(12) }}
         ) as swept
+        inner join rule_groups on swept.group_number = rule_groups.group_number
     ),
 
     several_groups as (

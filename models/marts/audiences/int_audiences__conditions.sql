@@ -56,6 +56,8 @@ int_audiences__conditions as (
         {{ quanyu.hash63_of(
             ['rule_kind', 'owner', 'owner_value', 'rule_group', 'is_not'] + parameters
         ) }} as rule_hash,
+        -- What spells are summed up by: one number instead of four names and numbers.
+        cast(dense_rank() over (order by rule_kind, owner, owner_value, rule_group) as integer) as group_number,
         count(*) over (partition by rule_kind, owner, owner_value, rule_group) as group_conditions,
         sum(case when is_not then 0 else 1 end) over (
             partition by rule_kind, owner, owner_value, rule_group

@@ -11,7 +11,7 @@
 ) }}
 -- depends_on: {{ ref('int_lifecycle__touched_customers') }} {{ ref('stage_rules') }} {{ ref('stages') }} {{ ref('stage_models') }}
 {%- set far = quanyu.far_day() %}
-{%- set of_customers = 'in (' ~ quanyu.traced() ~ ')' if is_incremental() else none %}
+{%- set of_customers = 'in (select customers.customer_key from customers)' %}
 {%- set settings = quanyu.audience_settings() %}
 
 with as_of as (
@@ -19,7 +19,13 @@ with as_of as (
 ),
 
 customers as (
-    {{ quanyu.counted_customers() }}
+    select counted.customer_key
+    from (
+        {{ quanyu.counted_customers() }}
+    ) as counted
+    {%- if is_incremental() %}
+    where counted.customer_key in ({{ quanyu.traced() }})
+    {%- endif %}
 ),
 
 {{ quanyu.condition_terms('in (' ~ quanyu.subjects_of_customers() ~ ')') }},
@@ -70,7 +76,8 @@ touchpoint_days as (
     from {{ ref('fct_touchpoints') }} as touchpoints
     where
         touchpoints.event_type in (select behaviour_terms.event_type from behaviour_terms)
-        {%- if of_customers %}
+        and touchpoints.customer_key {{ of_customers }}
+        {%- if is_incremental() %}
         and {{ quanyu.is_rewritten(settings) | indent(8) }}
         {%- endif %}
     group by 1, 2, 3, 4, 5, 6
@@ -117,11 +124,7 @@ activity as (
         {{ quanyu.day_number('activity_date') }} as anchor_day,
         touchpoint_count as weight
     from {{ ref('customer_day') }}
-    where
-        touchpoint_count > 0
-        {%- if of_customers %}
-        and customer_key {{ of_customers }}
-        {%- endif %}
+    where touchpoint_count > 0 and customer_key {{ of_customers }}
 ),
 
 existence as (
@@ -135,9 +138,7 @@ existence as (
         {{ quanyu.day_number('min(activity_date)') }} as anchor_day,
         1 as weight
     from {{ ref('customer_day') }}
-    {%- if of_customers %}
     where customer_key {{ of_customers }}
-    {%- endif %}
     group by brand_id, customer_key
 ),
 
@@ -152,9 +153,7 @@ relationships as (
         {{ quanyu.day_number('valid_from') }} as anchor_day,
         1 as weight
     from {{ ref('fct_relationship_spells') }}
-    {%- if of_customers %}
     where customer_key {{ of_customers }}
-    {%- endif %}
 ),
 
 any_relationship as (
@@ -188,9 +187,7 @@ stages as (
             from terms
             where terms.subject in ('stage', 'flow')
         )
-        {%- if of_customers %}
         and customer_key {{ of_customers }}
-        {%- endif %}
 ),
 
 flow_stages as (
@@ -296,7 +293,7 @@ flow_spells as (
 ),
 
 valid_orders as (
-    {{ quanyu.purchases_in_force(of_customers) }}
+    {{ quanyu.purchases_in_force() }}
 ),
 
 -- The first purchase day, as it was known on each day: when the only order before it comes back in full, it moves on.
@@ -339,11 +336,7 @@ unpaid_orders as (
         1 as weight,
         paid_amount as amount
     from {{ ref('fct_orders') }}
-    where
-        status = 'created' and customer_key is not null
-        {%- if of_customers %}
-        and customer_key {{ of_customers }}
-        {%- endif %}
+    where status = 'created' and customer_key {{ of_customers }}
 ),
 
 orders as (

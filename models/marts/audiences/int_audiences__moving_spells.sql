@@ -5,6 +5,7 @@
 -- Not here: the other subjects (int_audiences__customer_spells).
 {{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
 {%- set far = quanyu.far_day() %}
+{%- set of_customers = 'in (select customers.customer_key from customers)' %}
 
 with as_of as (
     select
@@ -30,6 +31,7 @@ reachable as (
         from_day as anchor_day,
         1 as weight
     from {{ ref('int_audiences__reach_spells') }}
+    where customer_key {{ of_customers }}
 ),
 
 valid_orders as (
@@ -98,6 +100,7 @@ carts as (
         {{ quanyu.day_number('added_on') }} as anchor_day,
         1 as weight
     from {{ ref('int_audiences__cart_spells') }}
+    where customer_key {{ of_customers }}
 ),
 
 sent_messages as (
@@ -115,7 +118,8 @@ sent_messages as (
         on messages.identifier_key = identities.identifier_key
     left join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
     where
-        messages.failed_reason is null
+        identities.customer_key {{ of_customers }}
+        and messages.failed_reason is null
         and not coalesce(messages.is_control, false)
 ),
 
@@ -184,7 +188,9 @@ cycle_gaps as (
             and gaps.brand_id = cycles.brand_id
             and gaps.kind = cycles.kind
             and gaps.category = cycles.category
-    where gaps.observation = 'as_of' and gaps.kind in ('any', 'same')
+    where
+        gaps.observation = 'as_of' and gaps.kind in ('any', 'same')
+        and gaps.customer_key {{ of_customers }}
     window earlier as (
         partition by gaps.brand_id, gaps.customer_key, gaps.kind, gaps.category order by gaps.purchased_on
         rows between unbounded preceding and current row
@@ -280,7 +286,7 @@ owners as (
         1 as weight
     from {{ ref('int_value__reach') }} as reach
     cross join as_of
-    where reach.owner_id is not null
+    where reach.owner_id is not null and reach.customer_key {{ of_customers }}
 ),
 
 facts as (
