@@ -489,7 +489,12 @@ def compact(database: Path, memory_limit: str = "4GB") -> None:
     settings = {"memory_limit": memory_limit, "temp_directory": str(database.parent / "tmp")}
     with duckdb.connect(config=settings) as connection:
         connection.execute(f"attach {literal(str(database))} as {name}")
-        connection.execute(f"attach {literal(str(fresh))} as compacted")
+        (version,) = connection.execute(
+            "select tags['storage_version'] from duckdb_databases() where database_name = ?", [database.stem]
+        ).fetchone()
+        connection.execute(
+            f"attach {literal(str(fresh))} as compacted (storage_version '{version.rstrip('+')}')"
+        )
         connection.execute(f"copy from database {name} to compacted")
         connection.execute("detach compacted")
     for leftover in (

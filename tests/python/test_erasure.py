@@ -407,7 +407,7 @@ def test_published_versions_lose_the_erased_and_one_can_still_be_rolled_back_to(
 
 def test_a_deleted_row_stays_in_the_file_until_the_warehouse_is_compacted(tmp_path):
     path = tmp_path / "warehouse.duckdb"
-    with duckdb.connect(str(path)) as warehouse:
+    with duckdb.connect(str(path), config={"storage_compatibility_version": "v1.3.0"}) as warehouse:
         warehouse.execute("create schema s; create view s.before as select 1 as one")
         warehouse.execute(
             "create table s.t as select range as n, case range when 7 then 'xiaoming@example.com' else"
@@ -425,6 +425,8 @@ def test_a_deleted_row_stays_in_the_file_until_the_warehouse_is_compacted(tmp_pa
         assert warehouse.execute("select count(*) from s.after").fetchone() == (299999,)
         keys = warehouse.execute("select constraint_type from duckdb_constraints()").fetchall()
         assert ("PRIMARY KEY",) in keys
+        kept = "select tags['storage_version'] from duckdb_databases() where not internal"
+        assert warehouse.execute(kept).fetchone() == ("v1.3.0+",)
     assert [file.name for file in tmp_path.iterdir()] == ["warehouse.duckdb"]
 
 

@@ -109,6 +109,18 @@ def test_the_manifest_tells_rows_and_hashes_as_they_are(warehouse):
         assert duckdb.execute(f"select count(*) from '{parquet}'").fetchone() == (table["rows"],)
 
 
+def test_published_tables_keep_a_format_that_old_clients_read_though_the_warehouse_has_a_newer_one(
+    warehouse,
+):
+    formats = {}
+    for file in (warehouse / "warehouse.duckdb", warehouse / "serving/current/quanyu.duckdb"):
+        with duckdb.connect(str(file), read_only=True) as connection:
+            (formats[file.name],) = connection.execute(
+                "select tags['storage_version'] from duckdb_databases() where not internal"
+            ).fetchone()
+    assert formats == {"warehouse.duckdb": "v1.3.0+", "quanyu.duckdb": "v1.0.0+"}
+
+
 def test_a_parquet_file_is_sorted_by_the_primary_key(warehouse):
     version = current(warehouse / "serving")
     for table in current_manifest(warehouse / "serving")["tables"]:
