@@ -142,24 +142,35 @@
         {{ return({'relations': [this.incorporate(type='table')]}) }}
     {%- endif -%}
     {%- do quanyu.forget_built(known.is_noted) -%}
-    {%- set there = load_cached_relation(this) -%}
-    {%- set target_relation = this.incorporate(type='table') -%}
-    {%- set successor = make_intermediate_relation(target_relation) -%}
-    {%- do drop_relation_if_exists(load_cached_relation(successor)) -%}
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {%- set successor = quanyu.successor() -%}
     {%- call statement('main', language=model.language) -%}
         {{- create_table_as(False, successor, model.compiled_code, model.language) }}
     {%- endcall -%}
+    {%- do quanyu.succeed(successor) -%}
+    {%- do quanyu.note_built(known.inputs, quanyu.contents_of_table(this), '(select count(*) from ' ~ this ~ ')') -%}
+    {{ return({'relations': [this.incorporate(type='table')]}) }}
+{% endmaterialization %}
+
+
+{#- Relation beside the table that is there, for the rows that replace it; runs what comes before them. -#}
+{% macro successor() %}
+    {%- set relation = make_intermediate_relation(this.incorporate(type='table')) -%}
+    {%- do drop_relation_if_exists(load_cached_relation(relation)) -%}
+    {%- do run_hooks(pre_hooks, inside_transaction=False) -%}
+    {%- do run_hooks(pre_hooks, inside_transaction=True) -%}
+    {{ return(relation) }}
+{% endmacro %}
+
+{#- Lets it take the place of the table, and commits. -#}
+{% macro succeed(successor) %}
+    {%- set there = load_cached_relation(this) -%}
     {#- Not by adapter.rename_relation and its like: each looks every macro up anew, seven percent of a small build. -#}
     {%- do run_query(('drop ' ~ there.type ~ ' ' ~ there ~ '; ' if there else '')
         ~ 'alter table ' ~ successor ~ ' rename to ' ~ adapter.quote(this.identifier)) -%}
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {%- do run_hooks(post_hooks, inside_transaction=True) -%}
     {%- do adapter.commit() -%}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
-    {%- do quanyu.note_built(known.inputs, quanyu.contents_of_table(this), '(select count(*) from ' ~ this ~ ')') -%}
-    {{ return({'relations': [target_relation]}) }}
-{% endmaterialization %}
+    {%- do run_hooks(post_hooks, inside_transaction=False) -%}
+{% endmacro %}
 
 
 {#- Its compiled text holds numbers of refreshes, so the code as written stands for it: a changed macro reaches rows that are
@@ -171,8 +182,21 @@
         {{ return({'relations': [this.incorporate(type='table')]}) }}
     {%- endif -%}
     {%- do quanyu.forget_built(known.is_noted) -%}
-    {%- set result = dbt.materialization_incremental_duckdb() -%}
-    {%- do quanyu.shed_deleted_rows() -%}
+    {%- set parts = [] if is_incremental() else quanyu.parts_of(model.compiled_code) -%}
+    {%- if parts -%}
+        {%- set successor = quanyu.successor() -%}
+        {%- call statement('main') -%}
+            {{- create_table_as(False, successor, parts[0]) }}
+        {%- endcall -%}
+        {%- for part in parts[1:] -%}
+            {%- do run_query('insert into ' ~ successor ~ ' by name ' ~ part) -%}
+        {%- endfor -%}
+        {%- do quanyu.succeed(successor) -%}
+        {%- set result = {'relations': [this.incorporate(type='table')]} -%}
+    {%- else -%}
+        {%- set result = dbt.materialization_incremental_duckdb() -%}
+        {%- do quanyu.shed_deleted_rows() -%}
+    {%- endif -%}
     {%- do quanyu.note_built(
         known.inputs, quanyu.contents_of_incremental(this), '(select count(*) from ' ~ this ~ ')') -%}
     {{ return(result) }}

@@ -19,6 +19,7 @@ with touched as (
     {{ quanyu.touched_by_rules() }}
     {%- else -%}
     select customer_key from {{ ref('int_lifecycle__touched_customers') }}
+    where {{ quanyu.in_part('customer_key') }}
     {%- endif %}
 ),
 

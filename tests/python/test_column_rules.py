@@ -4,14 +4,12 @@ its rows and, where only some values are allowed, one of the others."""
 from __future__ import annotations
 
 import io
-import shutil
 from contextlib import redirect_stdout
 
 import pytest
-from compiled import PROJECT
+from little_project import LittleProject
 
 from orchestration.hold import node_failures
-from orchestration.warehouse import environment_with, warehouse_closed_after
 
 RULES = """
       - column_rules:
@@ -39,24 +37,9 @@ FILES = {
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory) -> tuple[dict, str]:
     """Results of the tests by name, and what dbt has said."""
-    from dbt.cli.main import dbtRunner
-
-    root = tmp_path_factory.mktemp("column_rules")
-    for name, text in FILES.items():
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_text(text)
-    for name in ("refresh/refresh", "engine/unchanged", "tests/column_rules"):
-        (root / "macros").mkdir(exist_ok=True)
-        shutil.copy(PROJECT / "macros" / f"{name}.sql", root / "macros")
-    paths = {"QUANYU_WORKSPACE": str(root), "DBT_TARGET_PATH": str(root / "target")}
-    said = io.StringIO()
-    with environment_with(paths), warehouse_closed_after(), redirect_stdout(said):
-        result = dbtRunner().invoke(
-            [
-                *("build", "--no-use-colors", "--project-dir", str(root)),
-                *("--profiles-dir", str(PROJECT / "profiles"), "--log-path", str(root / "logs")),
-            ]
-        )
+    project, said = LittleProject(tmp_path_factory.mktemp("column_rules"), FILES), io.StringIO()
+    with redirect_stdout(said):
+        result = project.dbt("build", "--no-use-colors")
     tests = {r.node.name: r for r in result.result if r.node.resource_type == "test"}
     return tests, said.getvalue()
 

@@ -170,6 +170,22 @@ def test_the_same_day_built_again_changes_nothing_and_equals_a_full_build(grown)
     assert [_rows(warehouse, table) for table in tables] == incremental
 
 
+def test_customers_in_parts_have_the_stays_of_customers_together(grown):
+    """A large warehouse is built so (macros/engine/parts.sql)."""
+    warehouse, _ = grown
+    warehouse.build("--full-refresh", select=["int_stages__stays"])
+    (compiled,) = (warehouse.workspace / "target").glob("compiled/**/int_stages__stays.sql")
+    everybody = "1 = 0 /* all customers */"
+    assert everybody in compiled.read_text()
+    parts = [
+        set(_rows(warehouse, compiled.read_text().replace(everybody, f"3 = {part}")))
+        for part in range(3)
+    ]
+    together = set(_rows(warehouse, "select * from lifecycle.int_stages__stays"))
+    assert all(parts) and sum(map(len, parts)) == len(together)
+    assert set.union(*parts) == together
+
+
 def test_a_seventh_model_is_seed_rows_and_changed_rules_keep_or_restate_history_on_purpose(grown):
     warehouse, landing = grown
     with duckdb.connect(str(warehouse.database)) as connection:

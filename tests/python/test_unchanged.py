@@ -4,17 +4,15 @@ has the materializations of the real one."""
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
-import duckdb
 import pytest
-from compiled import PROJECT
+from little_project import LittleProject
 
-from orchestration.warehouse import UNCHANGED, environment_with, warehouse_closed_after
+from orchestration.warehouse import UNCHANGED
 
 FILES = {
     "dbt_project.yml": "name: quanyu\nversion: '1.0'\nprofile: quanyu\nflags: {send_anonymous_usage_stats: false}\n"
-    'vars: {least: 1}\non-run-start: ["{{ quanyu.start_refresh() }}"]\n',
+    'vars: {least: 1, customers_per_part: 300}\non-run-start: ["{{ quanyu.start_refresh() }}"]\n',
     "seeds/fruit.csv": "name,price\napple,1\npear,2\n",
     "macros/names.sql": "{% macro shown(x) %}upper({{ x }}){% endmacro %}",
     "models/landed.sql": "{{ config(materialized='incremental', incremental_strategy='append') }}\n"
@@ -40,44 +38,10 @@ NODES = {*ALWAYS, "fruit", "landed", "priced", "dear", "shown", "counted", "apar
 TESTS = {"no_name_is_missing", "no_fruit_costs_nine"}
 
 
-class World:
-    """The little project and its warehouse."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        for name, text in FILES.items():
-            self.write(name, text)
-        for name in (
-            "refresh/refresh",
-            "engine/unchanged",
-            "engine/deleted_rows",
-            "tests/column_rules",
-        ):
-            shutil.copy(PROJECT / "macros" / f"{name}.sql", root / "macros")
-        shutil.copy(PROJECT / "macros" / "generate_schema_name.sql", root / "macros")
-
-    def write(self, name: str, text: str) -> None:
-        (self.root / name).parent.mkdir(exist_ok=True)
-        (self.root / name).write_text(text)
-
-    def sql(self, query: str) -> list[tuple]:
-        with duckdb.connect(str(self.root / "warehouse.duckdb")) as warehouse:
-            return warehouse.execute(query).fetchall()
-
+class World(LittleProject):
     def build(self, *arguments: str, succeeds: bool = True, **environment: str) -> set[str]:
         """Build; the nodes that were not left alone."""
-        from dbt.cli.main import dbtRunner
-
-        paths = {"QUANYU_WORKSPACE": str(self.root), "DBT_TARGET_PATH": str(self.root / "target")}
-        with environment_with(paths | environment), warehouse_closed_after():
-            result = dbtRunner().invoke(
-                [
-                    *(arguments or ("build",)),
-                    *("--quiet", "--project-dir", str(self.root)),
-                    *("--profiles-dir", str(PROJECT / "profiles")),
-                    *("--log-path", str(self.root / "logs")),
-                ]
-            )
+        result = self.dbt(*(arguments or ("build",)), "--quiet", **environment)
         assert result.success == succeeds, result.exception or result.result
         return {
             node.node.name
@@ -90,7 +54,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> World:
-    world = World(tmp_path_factory.mktemp("unchanged"))
+    world = World(tmp_path_factory.mktemp("unchanged"), FILES)
     assert world.build() == NODES | TESTS
     return world
 
@@ -176,6 +140,31 @@ def test_a_failed_test_and_what_depends_on_it_are_not_forgotten(world):
     assert world.sql("select name from main.shown order by 1") == [("APPLE",), ("PEAR",)]
     # Asked for by itself, every test is run.
     assert world.build("test") == TESTS
+
+
+def test_a_model_of_many_customers_is_built_in_parts_and_refreshed_as_a_whole(world):
+    world.write(
+        "models/int_lifecycle__touched_customers.sql",
+        "{{ config(materialized='table', meta={'always_build': true}) }}\n"
+        "select unnest(range({{ env_var('CUSTOMERS', '1000') }})) as customer_key",
+    )
+    world.write(
+        "models/stays.sql",
+        "{{ config(materialized='incremental', incremental_strategy='append', post_hook='insert into {{ this }} values (-1, 0)') }}\n"
+        "select customer_key, count(*) over () as together from {{ ref('int_lifecycle__touched_customers') }} as touched\n"
+        "where {% if is_incremental() %}customer_key > (select max(known.customer_key) from {{ this }} as known)\n"
+        "{% else %}{{ quanyu.in_part('customer_key') }}{% endif %}",
+    )
+    sizes = "select together, count(*) from main.stays group by together order by together"
+    world.build()
+    assert world.sql(sizes) == [(0, 1), (250, 1000)]
+    world.build(CUSTOMERS="1700")
+    assert world.sql(sizes) == [(0, 2), (250, 1000), (700, 700)]
+    # Again from the start, beside what is there; then few enough for one part.
+    world.build("build", "--full-refresh", CUSTOMERS="600")
+    assert world.sql(sizes) == [(0, 1), (300, 600)]
+    world.build("build", "--full-refresh", CUSTOMERS="300")
+    assert world.sql(sizes) == [(0, 1), (300, 300)]
 
 
 def test_a_table_from_all_over_which_rows_are_gone_is_written_again(world):
