@@ -1,9 +1,9 @@
 {#- DuckDB remembers deleted rows in memory for as long as the file is open: 16 KB, which nothing can drive out, for each 2,048
     rows of which one is gone. A refresh takes the rows of customers from all over a table, so that at 50 million touch-points
     a day in which nothing happened left 1.6 GB of the 4 GB that DuckDB may take to remember what is gone. A table with
-    more than 64 MB of that is written again without the deleted rows; nine seconds of 70 million rows. -#}
+    more than 128 MB of that is written again without the deleted rows; nine seconds of 70 million rows. -#}
 {% macro shed_deleted_rows() %}
-    {%- set remembered_at_most = 4096 -%}
+    {%- set remembered_at_most = 8192 -%}
     {%- set told = run_query(
         'select estimated_size, (select count(*) from ' ~ this ~ ") from duckdb_tables() where database_name = current_database()"
         ~ " and schema_name = '" ~ this.schema ~ "' and table_name = '" ~ this.identifier ~ "'").rows -%}

@@ -169,7 +169,7 @@ def test_a_model_of_many_customers_is_built_in_parts_and_refreshed_as_a_whole(wo
 
 def test_a_table_from_all_over_which_rows_are_gone_is_written_again(world):
     """DuckDB would remember each of these places in memory (macros/engine/deleted_rows.sql)."""
-    rows = 5000 * 2048
+    rows = 9000 * 2048
     world.write(
         "models/many.sql",
         "{{ config(materialized='incremental', incremental_strategy='append') }}\n"
@@ -185,19 +185,19 @@ def test_a_table_from_all_over_which_rows_are_gone_is_written_again(world):
         return gone
 
     assert world.build() == {*ALWAYS, "many"} and remembered() == 0
-    # In 4,000 places a little is forgotten: not worth the writing. In 5,000 it is.
-    world.sql("delete from main.many where n % 2048 = 7 and n < 4000 * 2048")
+    # In 8,000 places a little is forgotten: not worth the writing. In 9,000 it is.
+    world.sql("delete from main.many where n % 2048 = 7 and n < 8000 * 2048")
     world.build()
-    assert remembered() == 4000
+    assert remembered() == 8000
     world.sql("delete from main.many where n % 2048 = 9")
     world.build()
     assert remembered() == 0
     left = [
         (
-            rows - 9000,
+            rows - 17000,
             rows * (rows - 1) // 2
-            - sum(2048 * k + 7 for k in range(4000))
-            - sum(2048 * k + 9 for k in range(5000)),
+            - sum(2048 * k + 7 for k in range(8000))
+            - sum(2048 * k + 9 for k in range(9000)),
         )
     ]
     assert world.sql("select count(*), sum(n) from main.many") == left
