@@ -218,6 +218,8 @@ def _is_changed(batch: BatchRecord, row: RegistryRow | None, retry_held: bool) -
 def _connect(settings: dict[str, object]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config=settings)
     connection.execute("set TimeZone = 'UTC'")
+    # Rows say where they come from. Kept in order, 600 files cost three times the processor time of a copy.
+    connection.execute("set preserve_insertion_order = false")
     return connection
 
 

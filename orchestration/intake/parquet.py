@@ -62,7 +62,7 @@ def select_text(
     landing: Path,
     files: Sequence[FileRecord],
 ) -> str:
-    """A query for the candidate's columns over files of one layout, in the order of the files."""
+    """A query for the candidate's columns over files of one layout."""
     source = _source([file.source for file in files])
     described = connection.execute(f"describe select * from {source}").fetchall()
     described = [(name, kind) for name, kind, *_ in described if name != "_landed_path"]
