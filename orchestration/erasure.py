@@ -490,7 +490,8 @@ def compact(database: Path, memory_limit: str = "4GB") -> None:
     with duckdb.connect(config=settings) as connection:
         connection.execute(f"attach {literal(str(database))} as {name}")
         (version,) = connection.execute(
-            "select tags['storage_version'] from duckdb_databases() where database_name = ?", [database.stem]
+            "select tags['storage_version'] from duckdb_databases() where database_name = ?",
+            [database.stem],
         ).fetchone()
         connection.execute(
             f"attach {literal(str(fresh))} as compacted (storage_version '{version.rstrip('+')}')"

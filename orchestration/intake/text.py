@@ -25,6 +25,8 @@ from orchestration.intake.columns import Match, match_columns, quoted, visible
 from orchestration.intake.landing import FileRecord, Unreadable, not_readable
 
 BLOCK_BYTES = 8 << 20
+# A block that is not read at once is read in pieces of this size, of which few have an error.
+PIECE_BYTES = 64 << 10
 # A record longer than this is taken for an unclosed quote or a file without line ends.
 RECORD_BYTES = 16 << 20
 RAW_CHARACTERS = 4_000
@@ -171,11 +173,12 @@ class _CsvReader:
                 header, data = self._header(data)
                 match = self._match(header)
                 self.file.extra_columns, self.file.missing_columns = match.extra, match.missing
-            table, rest = self._table(data, header, match.positions, last)
-            if table is not None and table.num_rows:
-                self.rows += table.num_rows
-                self.problems += table.num_rows - table["_problem"].null_count
-                yield table
+            for table, carried in self._tables_of(data, header, match.positions, last):
+                rest = carried
+                if table.num_rows:
+                    self.rows += table.num_rows
+                    self.problems += table.num_rows - table["_problem"].null_count
+                    yield table
 
     def _header(self, data: bytes) -> tuple[list[str], bytes]:
         if b"\0" in data.partition(b"\n")[0]:
@@ -216,16 +219,36 @@ class _CsvReader:
             )
         raise Unreadable(match.none_found(header, self.entity))
 
-    def _table(
+    def _tables_of(
         self, data: bytes, header: list[str], positions: dict[str, int], last: bool
-    ) -> tuple[pa.Table | None, bytes]:
-        if self.fast:
-            table = self._arrow(data, header, positions)
+    ) -> Iterator[tuple[pa.Table, bytes]]:
+        """The tables of a block, each with the bytes of a record that goes on in the next block."""
+        if not self.fast:
+            yield self._by_record(data, header, positions, last)
+            return
+        start, size = 0, len(data)
+        while start < len(data):
+            end = data.find(b"\n", start + size) + 1 or len(data)
+            piece = data[start:end]
+            table, rest = self._at_one_go(piece, header, positions), b""
+            if table is None and size > PIECE_BYTES:
+                size = PIECE_BYTES
+                continue
             if table is None:
-                table = self._at_once(data, header, positions)
-            if table is not None:
-                return table, b""
-        return self._by_record(data, header, positions, last)
+                table, rest = self._by_record(piece, header, positions, last and end == len(data))
+            if rest and end < len(data):
+                # A long record, or a quote that is never closed: it is looked for once, not in every piece.
+                yield table, b""
+                table, rest = self._by_record(rest + data[end:], header, positions, last)
+                end = len(data)
+            yield table, rest
+            start = end
+
+    def _at_one_go(
+        self, data: bytes, header: list[str], positions: dict[str, int]
+    ) -> pa.Table | None:
+        table = self._arrow(data, header, positions)
+        return self._at_once(data, header, positions) if table is None else table
 
     def _arrow(self, data: bytes, header: list[str], positions: dict[str, int]) -> pa.Table | None:
         """A block whose quotes are all in order. None when it is not that simple after all."""

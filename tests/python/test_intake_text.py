@@ -196,6 +196,7 @@ def test_the_fast_csv_readers_give_the_rows_of_the_careful_one(tmp_path, contrac
         dice = random.Random(seed)
         alphabet = signs + dice.sample(rare, dice.choice([0, 0, 1, 2, 4]))
         monkeypatch.setattr(text, "BLOCK_BYTES", dice.choice([7, 30, 200]))
+        monkeypatch.setattr(text, "PIECE_BYTES", dice.choice([5, 20, 1000]))
         monkeypatch.setattr(text, "RECORD_BYTES", 120)
         header = dice.choice([b"product_id,name\n", b"name\n", b"x,name,product_id\r\n"])
         content = header + b"".join(dice.choices(alphabet, k=dice.randrange(120)))
