@@ -105,8 +105,14 @@ terms as (
 {%- endmacro %}
 
 
-{#- CTEs ending in `answered`: when each of the `conditions` holds, of the CTE `facts`. Whose facts count is said where they are
-    read: DuckDB takes these for a few thousand, and would build its hash table on all of them instead of on the customers. -#}
+{#- Condition on a customer_key: one of the CTE `customers`. Said where facts are read: DuckDB takes what follows several joins
+    for a few thousand rows, and would build its hash table on all facts instead of on the customers. -#}
+{% macro of_customers() -%}
+    in (select customers.customer_key from customers)
+{%- endmacro %}
+
+
+{#- CTEs ending in `answered`: when each of the `conditions` holds, of the CTE `facts`. -#}
 {% macro answered_conditions() -%}
 in_time as (
     select * from facts
@@ -180,5 +186,5 @@ answered as (
     inner join as_of on orders.valid_from <= as_of.as_of_date
     where
         (orders.valid_to is null or orders.valid_to > orders.valid_from)
-        and orders.customer_key in (select customers.customer_key from customers)
+        and orders.customer_key {{ quanyu.of_customers() }}
 {%- endmacro %}

@@ -11,7 +11,6 @@
 ) }}
 -- depends_on: {{ ref('int_lifecycle__touched_customers') }} {{ ref('stage_rules') }} {{ ref('stages') }} {{ ref('stage_models') }}
 {%- set far = quanyu.far_day() %}
-{%- set of_customers = 'in (select customers.customer_key from customers)' %}
 {%- set settings = quanyu.audience_settings() %}
 
 with as_of as (
@@ -76,7 +75,7 @@ touchpoint_days as (
     from {{ ref('fct_touchpoints') }} as touchpoints
     where
         touchpoints.event_type in (select behaviour_terms.event_type from behaviour_terms)
-        and touchpoints.customer_key {{ of_customers }}
+        and touchpoints.customer_key {{ quanyu.of_customers() }}
         {%- if is_incremental() %}
         and {{ quanyu.is_rewritten(settings) | indent(8) }}
         {%- endif %}
@@ -124,7 +123,7 @@ activity as (
         {{ quanyu.day_number('activity_date') }} as anchor_day,
         touchpoint_count as weight
     from {{ ref('customer_day') }}
-    where touchpoint_count > 0 and customer_key {{ of_customers }}
+    where touchpoint_count > 0 and customer_key {{ quanyu.of_customers() }}
 ),
 
 existence as (
@@ -138,7 +137,7 @@ existence as (
         {{ quanyu.day_number('min(activity_date)') }} as anchor_day,
         1 as weight
     from {{ ref('customer_day') }}
-    where customer_key {{ of_customers }}
+    where customer_key {{ quanyu.of_customers() }}
     group by brand_id, customer_key
 ),
 
@@ -153,7 +152,7 @@ relationships as (
         {{ quanyu.day_number('valid_from') }} as anchor_day,
         1 as weight
     from {{ ref('fct_relationship_spells') }}
-    where customer_key {{ of_customers }}
+    where customer_key {{ quanyu.of_customers() }}
 ),
 
 any_relationship as (
@@ -187,7 +186,7 @@ stages as (
             from terms
             where terms.subject in ('stage', 'flow')
         )
-        and customer_key {{ of_customers }}
+        and customer_key {{ quanyu.of_customers() }}
 ),
 
 flow_stages as (
@@ -336,7 +335,7 @@ unpaid_orders as (
         1 as weight,
         paid_amount as amount
     from {{ ref('fct_orders') }}
-    where status = 'created' and customer_key {{ of_customers }}
+    where status = 'created' and customer_key {{ quanyu.of_customers() }}
 ),
 
 orders as (

@@ -5,7 +5,6 @@
 -- Not here: the other subjects (int_audiences__customer_spells).
 {{ config(schema='lifecycle', access='protected', contract={'enforced': false}) }}
 {%- set far = quanyu.far_day() %}
-{%- set of_customers = 'in (select customers.customer_key from customers)' %}
 
 with as_of as (
     select
@@ -31,7 +30,7 @@ reachable as (
         from_day as anchor_day,
         1 as weight
     from {{ ref('int_audiences__reach_spells') }}
-    where customer_key {{ of_customers }}
+    where customer_key {{ quanyu.of_customers() }}
 ),
 
 valid_orders as (
@@ -100,7 +99,7 @@ carts as (
         {{ quanyu.day_number('added_on') }} as anchor_day,
         1 as weight
     from {{ ref('int_audiences__cart_spells') }}
-    where customer_key {{ of_customers }}
+    where customer_key {{ quanyu.of_customers() }}
 ),
 
 sent_messages as (
@@ -118,7 +117,7 @@ sent_messages as (
         on messages.identifier_key = identities.identifier_key
     left join {{ ref('stg_landing__campaigns') }} as campaigns on messages.campaign_id = campaigns.campaign_id
     where
-        identities.customer_key {{ of_customers }}
+        identities.customer_key {{ quanyu.of_customers() }}
         and messages.failed_reason is null
         and not coalesce(messages.is_control, false)
 ),
@@ -190,7 +189,7 @@ cycle_gaps as (
             and gaps.category = cycles.category
     where
         gaps.observation = 'as_of' and gaps.kind in ('any', 'same')
-        and gaps.customer_key {{ of_customers }}
+        and gaps.customer_key {{ quanyu.of_customers() }}
     window earlier as (
         partition by gaps.brand_id, gaps.customer_key, gaps.kind, gaps.category order by gaps.purchased_on
         rows between unbounded preceding and current row
@@ -286,7 +285,7 @@ owners as (
         1 as weight
     from {{ ref('int_value__reach') }} as reach
     cross join as_of
-    where reach.owner_id is not null and reach.customer_key {{ of_customers }}
+    where reach.owner_id is not null and reach.customer_key {{ quanyu.of_customers() }}
 ),
 
 facts as (
