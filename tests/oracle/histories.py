@@ -473,6 +473,9 @@ def _edge_people(landing: Landing, number: int, rng: random.Random, brand: str) 
         for n, back in enumerate((100 + apart, 100)):
             touch(f"views {apart}", n, AS_OF - timedelta(days=back), "product_view")
             buy(f"buys {apart} {n}", AS_OF - timedelta(days=back), by=f"buys {apart}")
+    # A look at a shop one day and at a product another.
+    touch("looker", 0, AS_OF - timedelta(days=60), "store_view")
+    touch("looker", 1, AS_OF - timedelta(days=50), "product_view")
     # Who gave back two purchases of different days, on different days, and kept a third.
     for n, (bought, returned) in enumerate(((200, 150), (120, 60), (40, None))):
         back = None if returned is None else AS_OF - timedelta(days=returned)

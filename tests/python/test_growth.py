@@ -289,6 +289,10 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
             rows["refunds"].append(
                 (brand, key, min(AS_OF, plus(day, chance.choice([0, 1, 30, 31]))), 1)
             )
+    # Two days of a month on which a channel costs, and on which somebody comes by it.
+    for n in range(2):
+        rows["costs"].append((campaigns[0], plus(FIRST, n), "ads", 100, 10, 7))
+        rows["touchpoints"].append((brand, people[2], plus(FIRST, n), "login", "ads", None, None))
     for key in people[:6]:
         for kind, names in (
             ("follower", ["official_account", "tmall", "nowhere"]),
@@ -303,6 +307,9 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
             cards.append((cards[0][1], None))
         for n, (a, b) in enumerate(cards):
             member(brand, key, n, a, b, rows)
+            # The card's first day brings something, and that is used at once.
+            for kind in ("coupon_claim", "coupon_use") if key == people[3] else ():
+                rows["touchpoints"].append((brand, key, a, kind, "miniprogram", None, None))
         for model, names in (
             ("aipl", ["A", "I", "P", "L"]),
             ("lifecycle", ["suspect", "prospect", "single", "repeat", "loyal"]),
