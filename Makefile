@@ -81,7 +81,8 @@ lint: setup
 	@scripts/step "sqlfluff" .venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models analyses tests/dbt
 
 soak: setup  ## the long suites: every day of a real landing as a refresh of its own, 5,000 random histories
-	@QUANYU_SOAK=1 scripts/step "long tests" $(PYTHON) -m pytest -q -m soak
+	@QUANYU_SOAK=1 scripts/step "long tests" $(PYTHON) -m pytest -v -m soak --numprocesses $(WORKERS) --dist loadfile \
+		--no-loadscope-reorder --durations=0 --durations-min=60
 
 mutation: setup  ## change the models in small ways and see whether the checks notice (MOST=20 mutants per model); writes docs/mutation.md
 	@$(PYTHON) -m tests.mutation --most $(MOST) --workers $(WORKERS)
