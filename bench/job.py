@@ -38,6 +38,7 @@ import sys
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -60,6 +61,7 @@ READERS = {
 }
 ANSWERS = {True: "yes", False: "no", None: "theirs is a part of ours"}
 TOTALS = ("all models", "tests")
+SLOWEST = 12
 EXPORT = ("due_for_repurchase", "sms")
 
 
@@ -146,8 +148,8 @@ def scan(database: Path) -> None:
         ).fetchall()
 
 
-def slowest(target: Path, count: int = 12) -> dict[str, float]:
-    """Seconds of the slowest models of the last build, and of all of them under 'all models'."""
+def seconds_by_model(target: Path) -> dict[str, float]:
+    """Seconds of each model of the last build, the slowest first, then those of TOTALS."""
     results = json.loads((target / "run_results.json").read_text())["results"]
     seconds = {
         result["unique_id"].split(".")[-1]: result["execution_time"]
@@ -155,11 +157,16 @@ def slowest(target: Path, count: int = 12) -> dict[str, float]:
         if result["unique_id"].startswith("model.")
     }
     tests = sum(r["execution_time"] for r in results if "test." in r["unique_id"])
-    first = dict(sorted(seconds.items(), key=lambda item: -item[1])[:count])
+    ordered = dict(sorted(seconds.items(), key=lambda item: (-item[1], item[0])))
     return {
         name: round(value, 2)
-        for name, value in {**first, "all models": sum(seconds.values()), "tests": tests}.items()
+        for name, value in {**ordered, "all models": sum(seconds.values()), "tests": tests}.items()
     }
+
+
+def slowest(models: dict[str, float]) -> dict[str, float]:
+    """The SLOWEST of them."""
+    return dict(islice(((n, s) for n, s in models.items() if n not in TOTALS), SLOWEST))
 
 
 def size_of(place: Path) -> int:
@@ -201,7 +208,7 @@ def bench(millions: float, work: Path, go_on: bool = False) -> list[dict]:
             return
         cost = run(name, command)
         row = {"millions": millions, "phase": name, **vars(cost), **more}
-        row |= {"models": slowest(target)} if builds else {}
+        row |= {"models": seconds_by_model(target)} if builds else {}
         row |= {"disk_mb": size_of(disk)} if disk else {}
         rows.append({k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()})
         keep()
@@ -252,7 +259,7 @@ def bench(millions: float, work: Path, go_on: bool = False) -> list[dict]:
     if "model_memory" not in full:
         memory = {
             model: run("memory", dbt("run", "--full-refresh", "--select", model)).memory_mb
-            for model in full["models"].keys() - set(TOTALS)
+            for model in slowest(full["models"])
         }
         full["model_memory"] = {model: round(mb) for model, mb in memory.items()}
         keep()
@@ -460,13 +467,13 @@ def page(runs: list[dict], budgets: dict) -> str:
                     f"| {name} | {seconds:.2f} | {seconds / models['all models']:.0%} |"
                     f" {seconds / rows[millions, 'load floor']['wall']:.2f} |"
                     f" {row.get('model_memory', {}).get(name, '')} |"
-                    for name, seconds in models.items()
-                    if name not in TOTALS
+                    for name, seconds in slowest(models).items()
                 ),
                 "",
                 f"All models {models['all models']:.1f} s, all tests {models['tests']:.1f} s.",
                 "",
             ]
+    lines += every_model(rows)
     sentences = missed(newest, budgets)
     lines += [
         "## Budgets",
@@ -480,6 +487,29 @@ def page(runs: list[dict], budgets: dict) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def every_model(rows: dict[tuple[float, str], dict]) -> list[str]:
+    """A table, folded up, of each model of the largest full build that says them all; nothing where none does."""
+    every = [
+        (millions, row["models"])
+        for (millions, phase), row in rows.items()
+        if phase == "full build" and len(row.get("models", {})) > SLOWEST + len(TOTALS)
+    ]
+    if not every:
+        return []
+    millions, models = max(every, key=lambda found: found[0])
+    return [
+        "<details>",
+        f"<summary>Every model, full build, {millions:g} million, seconds</summary>",
+        "",
+        "| model | s |",
+        "| --- | ---: |",
+        *(f"| {name} | {seconds:.2f} |" for name, seconds in models.items() if name not in TOTALS),
+        "",
+        "</details>",
+        "",
+    ]
 
 
 def picture(run: dict, target: Path) -> None:

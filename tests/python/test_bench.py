@@ -73,6 +73,18 @@ def test_the_page_says_what_comes_next_as_long_as_a_budget_is_missed():
     assert "What comes next" not in job.page([run(full=70)], planned)
 
 
+def test_the_page_shows_the_slowest_models_of_each_size_and_all_of_them_once_folded_up():
+    """What a run before wrote down of a larger size may be its slowest alone."""
+    models = {f"m{n:02}": 9.0 - n / 10 for n in range(20)}
+    few = {"m00": 90.0}
+    rows = [row for size, of in ((1, models), (50, few)) for row in run(size, **of)["rows"]]
+    shown, folded = job.page([run() | {"rows": rows}], BUDGETS).split("<details>")
+    assert "| m11 | 7.90 |" in shown and "m12" not in shown
+    assert "Every model, full build, 1 million" in folded
+    assert folded.index("| m12 | 7.80 |") < folded.index("| m19 | 7.10 |")
+    assert "all models |" not in folded
+
+
 def test_what_disturbed_a_run_stands_above_its_figures():
     text = job.page([run() | {"note": "Beside other work."}], BUDGETS)
     assert text.index("Beside other work.") < text.index("| 10 | load floor")
