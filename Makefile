@@ -16,6 +16,8 @@ SPARK_PORT ?= 10000
 BI_PORT ?= 5439
 POSTGRES ?=
 WORKERS ?= 2
+# Files of tests side by side, in the order of tests/conftest.py.
+SIDE_BY_SIDE = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 SIZES ?= 1,10,50
 MOST ?= 20
 PYTHON := .venv/bin/python
@@ -72,7 +74,7 @@ rollback:  ## let readers see the version before (SERVING=folder, VERSION=name)
 
 test: lint  ## prove it: lint, docs, then every test
 	@scripts/step "dbt docs" .venv/bin/dbt --quiet docs generate --static --profiles-dir profiles
-	@scripts/step "tests" $(PYTHON) -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=8
+	@scripts/step "tests" $(PYTHON) -m pytest -q $(SIDE_BY_SIDE) --durations=8
 
 lint: setup
 	@scripts/step "ruff" sh -c '.venv/bin/ruff check . && .venv/bin/ruff format --check .'
@@ -81,8 +83,7 @@ lint: setup
 	@scripts/step "sqlfluff" .venv/bin/sqlfluff lint --disable-progress-bar --processes 2 models analyses tests/dbt
 
 soak: setup  ## the long suites: every day of a real landing as a refresh of its own, 5,000 random histories
-	@QUANYU_SOAK=1 scripts/step "long tests" $(PYTHON) -m pytest -v -m soak --numprocesses $(WORKERS) --dist loadfile \
-		--no-loadscope-reorder --durations=0 --durations-min=60
+	@QUANYU_SOAK=1 scripts/step "long tests" $(PYTHON) -m pytest -v -m soak $(SIDE_BY_SIDE) --durations=0 --durations-min=60
 
 mutation: setup  ## change the models in small ways and see whether the checks notice (MOST=20 mutants per model); writes docs/mutation.md
 	@$(PYTHON) -m tests.mutation --most $(MOST) --workers $(WORKERS)

@@ -164,9 +164,13 @@ def seconds_by_model(target: Path) -> dict[str, float]:
     }
 
 
+def without_totals(models: dict[str, float]) -> dict[str, float]:
+    return {name: seconds for name, seconds in models.items() if name not in TOTALS}
+
+
 def slowest(models: dict[str, float]) -> dict[str, float]:
     """The SLOWEST of them."""
-    return dict(islice(((n, s) for n, s in models.items() if n not in TOTALS), SLOWEST))
+    return dict(islice(without_totals(models).items(), SLOWEST))
 
 
 def size_of(place: Path) -> int:
@@ -381,13 +385,9 @@ def missed(run: dict, budgets: dict) -> list[str]:
             if memory > allowed:
                 sentences.append(f"{millions:g} million, {model}: {memory} MB, allowed {allowed}")
         floor_wall = rows[millions, "load floor"]["wall"]
-        for model, seconds in row.get("models", {}).items():
+        for model, seconds in without_totals(row.get("models", {})).items():
             allowed = budgets["models"].get(model, budgets["models"]["any"])
-            if (
-                phase == "full build"
-                and seconds > allowed * max(floor_wall, 1)
-                and model not in TOTALS
-            ):
+            if phase == "full build" and seconds > allowed * max(floor_wall, 1):
                 sentences.append(
                     f"{millions:g} million, {model}: {seconds / floor_wall:.1f} load floors, allowed {allowed}"
                 )
@@ -492,9 +492,9 @@ def page(runs: list[dict], budgets: dict) -> str:
 def every_model(rows: dict[tuple[float, str], dict]) -> list[str]:
     """A table, folded up, of each model of the largest full build that says them all; nothing where none does."""
     every = [
-        (millions, row["models"])
+        (millions, models)
         for (millions, phase), row in rows.items()
-        if phase == "full build" and len(row.get("models", {})) > SLOWEST + len(TOTALS)
+        if phase == "full build" and len(models := without_totals(row.get("models", {}))) > SLOWEST
     ]
     if not every:
         return []
@@ -505,7 +505,7 @@ def every_model(rows: dict[tuple[float, str], dict]) -> list[str]:
         "",
         "| model | s |",
         "| --- | ---: |",
-        *(f"| {name} | {seconds:.2f} |" for name, seconds in models.items() if name not in TOTALS),
+        *(f"| {name} | {seconds:.2f} |" for name, seconds in models.items()),
         "",
         "</details>",
         "",

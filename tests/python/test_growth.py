@@ -307,9 +307,9 @@ def history(chance: random.Random, brand: str, first_key: int, rows: dict[str, l
             cards.append((cards[0][1], None))
         for n, (a, b) in enumerate(cards):
             member(brand, key, n, a, b, rows)
-            # The card's first day brings something, and that is used at once.
-            for kind in ("coupon_claim", "coupon_use") if key == people[3] else ():
-                rows["touchpoints"].append((brand, key, a, kind, "miniprogram", None, None))
+            if key == people[3]:  # the card's first day brings something, and that is used at once
+                for kind in ("coupon_claim", "coupon_use"):
+                    rows["touchpoints"].append((brand, key, a, kind, "miniprogram", None, None))
         for model, names in (
             ("aipl", ["A", "I", "P", "L"]),
             ("lifecycle", ["suspect", "prospect", "single", "repeat", "loyal"]),
